@@ -1,0 +1,247 @@
+package view
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lictor/state"
+)
+
+// A Result is the answer to a query as of one change. It is shared by all who ask.
+type Result struct {
+	value   any
+	index   uint64
+	watch   *state.WatchSet
+	changed chan struct{} // closed once there is a Result with a higher index
+	entry   *entry
+	once    sync.Once // guards the making of body
+	body    []byte
+	err     error
+	size    atomic.Int64 // bytes of body that the views count; -1 once the result is out of use
+}
+
+// Index is the log index at which the answer last changed; at least 1.
+func (r *Result) Index() uint64 { return r.index }
+
+// Fresh tells whether the result still is what the query would give.
+func (r *Result) Fresh() bool { return !r.watch.Fired() }
+
+// JSON is the encoded answer, made once. The bytes are shared and must not be changed.
+func (r *Result) JSON() ([]byte, error) {
+	r.once.Do(func() {
+		r.body, r.err = json.Marshal(r.value)
+		r.count()
+	})
+	return r.body, r.err
+}
+
+// An entry is the live result of one query with one set of arguments for one kind of reader.
+type entry struct {
+	views   *Views
+	key     key
+	eval    func(*state.Tx) (any, uint64, error)
+	used    atomic.Bool
+	current atomic.Pointer[Result]
+
+	mu      sync.Mutex // guards what follows, and replacing current
+	waiters int
+	cancel  context.CancelFunc // ends the goroutine that watches; set while that runs
+	failed  error              // of the last evaluation, if that failed
+	gone    bool               // forgotten by the views
+}
+
+// fresh returns the result, evaluated anew if what it was made of has changed.
+func (e *entry) fresh() (*Result, error) {
+	if r := e.current.Load(); r != nil && r.Fresh() {
+		return r, nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refresh()
+}
+
+// refresh evaluates the query unless the result is fresh. The caller holds e.mu.
+func (e *entry) refresh() (*Result, error) {
+	old := e.current.Load()
+	if old != nil && old.Fresh() {
+		return old, nil
+	}
+	tx := e.views.Log.DB().Read()
+	value, index, err := e.eval(tx)
+	e.failed = err
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{value: value, index: max(index, 1), watch: tx.Watch(), changed: make(chan struct{}), entry: e}
+	if old != nil {
+		r.follow(old, e.waiters > 0)
+	}
+	e.current.Store(r)
+	if old != nil {
+		old.release()
+		if r.changed != old.changed {
+			close(old.changed)
+		}
+	}
+	return r, nil
+}
+
+// follow makes the index of r continue that of the result before it: it never goes back, and where somebody waits and
+// the answer is the same to the letter, it stands still, so that nobody is woken.
+func (r *Result) follow(old *Result, waited bool) {
+	r.index = max(r.index, old.index)
+	if !waited && r.index > old.index {
+		return
+	}
+	if r.index > old.index {
+		a, err := old.JSON()
+		b, err2 := r.JSON()
+		if err != nil || err2 != nil || !bytes.Equal(a, b) {
+			return
+		}
+	}
+	r.index, r.changed = old.index, old.changed
+}
+
+// wait blocks until the result's index is above least, the time is over or ctx is done, and returns the result.
+func (e *entry) wait(ctx context.Context, least uint64, limit time.Duration) (*Result, error) {
+	r, err := e.join()
+	if err != nil {
+		return nil, err
+	}
+	defer e.leave()
+	if r.index > least {
+		return r, nil
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for r.index <= least {
+		select {
+		case <-r.changed:
+		case <-timer.C:
+			return e.fresh()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-e.views.ctx.Done():
+			return nil, state.ErrStopped
+		}
+		if r, err = e.latest(); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// latest is the current result, or the error that came in its place.
+func (e *entry) latest() (*Result, error) {
+	if r := e.current.Load(); r != nil {
+		return r, nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.failed != nil {
+		return nil, e.failed
+	}
+	return e.refresh()
+}
+
+// join adds a waiter. The first one starts the goroutine that watches for all.
+func (e *entry) join() (*Result, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, err := e.refresh()
+	if err != nil {
+		return nil, err
+	}
+	e.waiters++
+	if e.cancel == nil {
+		var ctx context.Context
+		ctx, e.cancel = context.WithCancel(e.views.ctx)
+		e.views.running.Add(1)
+		go e.watch(ctx)
+	}
+	return r, nil
+}
+
+func (e *entry) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiters--; e.waiters == 0 {
+		e.unwatch()
+	}
+}
+
+// unwatch stops the goroutine that watches. The caller holds e.mu.
+func (e *entry) unwatch() {
+	if e.cancel != nil {
+		e.cancel()
+		e.cancel = nil
+	}
+}
+
+// watch evaluates the query after each change while somebody waits. The last waiter to leave stops it.
+func (e *entry) watch(ctx context.Context) {
+	defer e.views.running.Done()
+	for {
+		r := e.current.Load()
+		if r == nil || r.watch.Wait(ctx) != nil || !e.advance(ctx, r) {
+			return
+		}
+	}
+}
+
+// advance evaluates the query for those who wait after r. If that fails all of them get the error.
+func (e *entry) advance(ctx context.Context, r *Result) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
+	if _, err := e.refresh(); err == nil {
+		return true
+	}
+	e.unwatch()
+	e.current.Store(nil)
+	r.release()
+	close(r.changed)
+	return false
+}
+
+// count adds the result's bytes to those that the views hold.
+func (r *Result) count() {
+	n := int64(len(r.body))
+	if n == 0 || !r.size.CompareAndSwap(0, n) {
+		return
+	}
+	if v := r.entry.views; v.bytes.Add(n) > v.MaxBytes {
+		v.trim()
+	}
+}
+
+// release takes the result's bytes out of the count.
+func (r *Result) release() {
+	if n := r.size.Swap(-1); n > 0 {
+		r.entry.views.bytes.Add(-n)
+	}
+}
+
+// forget drops the entry from the views unless somebody waits on it.
+func (e *entry) forget() {
+	if !e.mu.TryLock() {
+		return // in use
+	}
+	defer e.mu.Unlock()
+	if e.waiters > 0 || e.gone {
+		return
+	}
+	e.gone = true
+	if r := e.current.Load(); r != nil {
+		r.release()
+	}
+	e.views.entries.Delete(e.key)
+	e.views.count.Add(-1)
+}
