@@ -1,5 +1,7 @@
 package catalog
 
+//go:generate go tool msgp -o instance_gen.go -tests=false -io=false
+
 // A ServiceAddress is one of a service's tagged addresses.
 type ServiceAddress struct {
 	Address string `json:"Address" config:"address"`

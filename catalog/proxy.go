@@ -1,5 +1,7 @@
 package catalog
 
+//go:generate go tool msgp -o proxy_gen.go -tests=false -io=false
+
 // A Proxy describes what a service of kind connect-proxy, or a gateway, stands before.
 type Proxy struct {
 	DestinationServiceName string            `json:"DestinationServiceName,omitempty" config:"destination_service_name"`
