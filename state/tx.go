@@ -10,6 +10,7 @@ type Tx struct {
 	write   bool
 	watch   *WatchSet // of a reading Tx
 	touched []string  // names whose index moves at Commit, of a writing Tx
+	events  []any     // facts that the command has stated
 }
 
 // Index is the log index that a writing Tx makes.
@@ -19,6 +20,16 @@ func (tx *Tx) Index() uint64 { return tx.index }
 func (tx *Tx) Advance(index uint64) {
 	tx.flush()
 	tx.index = index
+}
+
+// Emit states a fact, such as the end of a node, to whoever acts on it in the same transaction.
+func (tx *Tx) Emit(event any) { tx.events = append(tx.events, event) }
+
+// Events takes the facts that were stated since it was last called.
+func (tx *Tx) Events() []any {
+	events := tx.events
+	tx.events = nil
+	return events
 }
 
 // Commit makes the writes visible and wakes all who watch what was written.

@@ -1,0 +1,62 @@
+package raftstore
+
+import (
+	"fmt"
+	"reflect"
+
+	"lictor/kv"
+	"lictor/state"
+)
+
+// A command is one kind of entry in the replicated log.
+type command struct {
+	id   byte
+	name string // of its metric, consul.fsm.NAME
+	new  func() state.Command
+}
+
+// commands is THE list of replicated commands. Ids are part of the log's format: they are never changed or reused.
+var commands = []command{
+	{1, "kvs", func() state.Command { return new(kv.Put) }},
+	{2, "kvs", func() state.Command { return new(kv.Delete) }},
+	{3, "tombstone", func() state.Command { return new(kv.ReapTombstones) }},
+}
+
+// A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.
+type codec struct {
+	byID   [256]*command
+	byType map[reflect.Type]byte
+}
+
+func newCodec() *codec {
+	c := &codec{byType: map[reflect.Type]byte{}}
+	for i, cmd := range commands {
+		c.byID[cmd.id] = &commands[i]
+		c.byType[reflect.TypeOf(cmd.new())] = cmd.id
+	}
+	return c
+}
+
+func (c *codec) encode(cmd state.Command) ([]byte, error) {
+	id, ok := c.byType[reflect.TypeOf(cmd)]
+	if !ok {
+		return nil, fmt.Errorf("%T is not in the list of commands", cmd)
+	}
+	size := 256
+	if s, ok := cmd.(interface{ Msgsize() int }); ok {
+		size = 1 + s.Msgsize()
+	}
+	return cmd.MarshalMsg(append(make([]byte, 0, size), id))
+}
+
+func (c *codec) decode(entry []byte) (*command, state.Command, error) {
+	if len(entry) == 0 || c.byID[entry[0]] == nil {
+		return nil, nil, fmt.Errorf("unknown command in the log: %.1x; a newer server wrote it", entry)
+	}
+	kind := c.byID[entry[0]]
+	cmd := kind.new()
+	if _, err := cmd.UnmarshalMsg(entry[1:]); err != nil {
+		return nil, nil, fmt.Errorf("decode %s from the log: %w", kind.name, err)
+	}
+	return kind, cmd, nil
+}

@@ -1,0 +1,137 @@
+package raftstore
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/hashicorp/raft"
+
+	"lictor/state"
+)
+
+// fsm applies the log to the state. Raft calls it from one goroutine, except for the Persist of a snapshot.
+type fsm struct {
+	db    *state.DB
+	codec *codec
+	log   *slog.Logger
+}
+
+// applied is the answer of one command, as it travels through a raft future.
+type applied struct {
+	value any
+	err   error
+}
+
+// Apply applies one entry.
+func (f *fsm) Apply(entry *raft.Log) any { return f.ApplyBatch([]*raft.Log{entry})[0] }
+
+// ApplyBatch applies entries in one transaction, so that a batch costs one commit and one wake-up. Commands that may
+// fail half-way get a transaction of their own.
+func (f *fsm) ApplyBatch(entries []*raft.Log) []any {
+	answers := make([]any, len(entries))
+	for at := 0; at < len(entries); {
+		n, ok := f.together(entries[at:], answers[at:])
+		if !ok { // one of them panicked: find it, and keep the others
+			for i := range n {
+				answers[at+i] = f.alone(entries[at+i])
+			}
+		}
+		at += n
+	}
+	return answers
+}
+
+// together applies entries up to the first one that has to be alone, and tells how many that were. If one panics
+// nothing is changed and ok is false.
+func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
+	var tx *state.Tx
+	defer func() {
+		if p := recover(); p != nil {
+			f.log.Error("a command failed in a batch, which is applied one by one", "panic", p)
+			if tx != nil {
+				tx.Abort()
+			}
+			n, ok = max(n, 1), false
+		}
+	}()
+	for i, entry := range entries {
+		if entry.Type != raft.LogCommand {
+			n = i + 1
+			continue
+		}
+		_, cmd, err := f.codec.decode(entry.Data)
+		if err != nil {
+			panic(err)
+		}
+		if _, isolated := cmd.(state.Isolated); isolated {
+			if i == 0 {
+				answers[0] = f.alone(entry)
+				return 1, true
+			}
+			break
+		}
+		n = i + 1
+		if tx == nil {
+			tx = f.db.Write(entry.Index)
+		}
+		tx.Advance(entry.Index)
+		answers[i] = f.run(tx, cmd)
+	}
+	if tx != nil {
+		tx.Commit()
+	}
+	return n, true
+}
+
+func (f *fsm) run(tx *state.Tx, cmd state.Command) applied {
+	value, err := cmd.Apply(tx)
+	return applied{value, err}
+}
+
+// alone applies one entry in a transaction of its own, which is undone if the command fails.
+func (f *fsm) alone(entry *raft.Log) (answer applied) {
+	_, cmd, err := f.codec.decode(entry.Data)
+	if err != nil {
+		// To go on without this entry would make this server differ from the others for good.
+		panic(fmt.Sprintf("entry %d: %v", entry.Index, err))
+	}
+	tx := f.db.Write(entry.Index)
+	defer func() {
+		if p := recover(); p != nil {
+			tx.Abort()
+			f.log.Error("a command failed", "index", entry.Index, "command", fmt.Sprintf("%T", cmd), "panic", p)
+			answer = applied{err: fmt.Errorf("internal error in %T", cmd)}
+		}
+	}()
+	answer = f.run(tx, cmd)
+	if answer.err != nil {
+		tx.Abort()
+		return answer
+	}
+	tx.Commit()
+	return answer
+}
+
+// Snapshot takes the state of this moment; it is written while later entries are applied.
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.db.Snapshot()}, nil }
+
+// Restore replaces the state.
+func (f *fsm) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	return f.db.Restore(r)
+}
+
+type snapshot struct{ *state.Snapshot }
+
+// Persist streams the snapshot to the sink.
+func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	if _, err := s.WriteTo(sink); err != nil {
+		sink.Cancel()
+		return fmt.Errorf("write the snapshot: %w", err)
+	}
+	return sink.Close()
+}
+
+// Release does nothing: what is no longer referred to is collected.
+func (snapshot) Release() {}

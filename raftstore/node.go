@@ -1,0 +1,229 @@
+// Package raftstore replicates the state over a quorum of servers: the log, its storage, snapshots, peers and
+// leadership. It is the only importer of hashicorp/raft. It holds THE list of replicated commands and THE list of
+// tables, and knows nothing of what they mean.
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"lictor/state"
+)
+
+// Config configures a Node. ID, Listener and Advertise are required; without Dir nothing is durable.
+type Config struct {
+	ID        string
+	Dir       string       // of the log and the snapshots; created if it is missing
+	Backend   string       // of the log: "wal" (the default) or "boltdb"
+	Listener  net.Listener // of Raft connections; the Node does not close it
+	Advertise net.Addr     // where the other servers reach Listener
+	Dial      func(address string, timeout time.Duration) (net.Conn, error)
+
+	Bootstrap         bool // make a cluster of this server alone, unless it has a log already
+	Multiplier        int  // scales Raft's time-outs; 0 means 1
+	SnapshotThreshold uint64
+	SnapshotInterval  time.Duration
+	TrailingLogs      uint64
+	SegmentSize       int // of the write-ahead log, in bytes; 0 means 64 MiB
+	NoFreelistSync    bool
+	PreVoteDisabled   bool
+
+	Log     *slog.Logger
+	RaftLog hclog.Logger
+
+	// Lead is called on a goroutine of its own when this server has become the leader and has applied all that was
+	// committed before. Its context ends with the leadership; it must return soon after that. Until Ready is called
+	// the server does not yet count as the leader for others.
+	Lead func(ctx context.Context, ready func())
+}
+
+// A Node is one server's part of the replicated log. It implements state.Log.
+type Node struct {
+	Config
+	db    *state.DB
+	codec *codec
+	raft  *raft.Raft
+	store *storage
+	trans *raft.NetworkTransport
+	lead  leadership
+	round rounds
+	ctx   context.Context
+	stop  context.CancelFunc
+	done  sync.WaitGroup
+}
+
+// leadership is what is known of this server's own.
+type leadership struct {
+	caughtUp atomic.Bool // leads, and has applied all that was committed before
+	ready    atomic.Bool // leads, and Lead has called ready
+}
+
+// Open opens the log, restores the newest snapshot and starts to take part. The caller stops it with Stop.
+func Open(c Config) (*Node, error) {
+	db, err := state.Open(Tables()...)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{Config: c, db: db, codec: newCodec()}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	if n.store, err = openStorage(&n.Config); err != nil {
+		return nil, err
+	}
+	if err := n.start(); err != nil {
+		n.stop()
+		return nil, errors.Join(err, n.store.close())
+	}
+	return n, nil
+}
+
+func (n *Node) start() error {
+	n.trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: &stream{n.Listener, n.Advertise, n.Dial}, MaxPool: 3, Timeout: 10 * time.Second, Logger: n.RaftLog,
+	})
+	conf := n.raftConfig()
+	if n.Bootstrap {
+		if err := n.bootstrap(conf); err != nil {
+			return err
+		}
+	}
+	led := make(chan bool, 8)
+	conf.NotifyCh = led
+	machine := &fsm{db: n.db, codec: n.codec, log: n.Log}
+	r, err := raft.NewRaft(conf, machine, n.store.logs, n.store.stable, n.store.snapshots, n.trans)
+	if err != nil {
+		n.trans.Close()
+		return fmt.Errorf("start raft: %w", err)
+	}
+	n.raft = r
+	n.done.Add(1)
+	go n.follow(led)
+	if n.alone() {
+		n.hurry()
+	}
+	return nil
+}
+
+// follow starts and ends Lead as leadership comes and goes. Stop ends it.
+func (n *Node) follow(led <-chan bool) {
+	defer n.done.Done()
+	for {
+		select {
+		case leads := <-led:
+			if leads {
+				n.reign(led)
+			}
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// reign runs Lead until the leadership is lost.
+func (n *Node) reign(led <-chan bool) {
+	ctx, cancel := context.WithCancel(n.ctx)
+	var duties sync.WaitGroup
+	duties.Go(func() {
+		for n.raft.Barrier(time.Minute).Error() != nil {
+			if ctx.Err() != nil || n.raft.State() != raft.Leader {
+				return
+			}
+		}
+		n.lead.caughtUp.Store(true)
+		if n.Lead != nil {
+			n.Lead(ctx, func() { n.lead.ready.Store(true) })
+		} else {
+			n.lead.ready.Store(true)
+		}
+	})
+	for lost := false; !lost; {
+		select {
+		case leads := <-led:
+			lost = !leads
+		case <-n.ctx.Done():
+			lost = true
+		}
+	}
+	cancel()
+	duties.Wait()
+	n.lead.caughtUp.Store(false)
+	n.lead.ready.Store(false)
+}
+
+// Stop ends this server's part in the cluster, after which the state can still be read but not written.
+func (n *Node) Stop() error {
+	n.stop()
+	err := n.raft.Shutdown().Error()
+	n.done.Wait()
+	return errors.Join(err, n.trans.Close(), n.store.close())
+}
+
+// Apply implements state.Log.
+func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
+	entry, err := n.codec.encode(cmd)
+	if err != nil {
+		return nil, err
+	}
+	wait := enqueueTimeout
+	if at, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(at))
+	}
+	future := n.raft.Apply(entry, wait)
+	if err := future.Error(); err != nil {
+		return nil, n.explain(err)
+	}
+	answer := future.Response().(applied)
+	return answer.value, answer.err
+}
+
+// enqueueTimeout bounds the wait for a place in the queue of writes.
+const enqueueTimeout = 30 * time.Second
+
+func (n *Node) explain(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrAbortedByRestore):
+		return state.ErrNoLeader
+	case errors.Is(err, raft.ErrRaftShutdown):
+		return state.ErrStopped
+	}
+	return fmt.Errorf("write to the log: %w", err)
+}
+
+// DB implements state.Log.
+func (n *Node) DB() *state.DB { return n.db }
+
+// Fresh implements state.Log.
+func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
+	leads := n.lead.caughtUp.Load() && n.raft.State() == raft.Leader
+	switch {
+	case opts.Consistency == state.Stale:
+		return n.staleness(leads), nil
+	case !leads:
+		return state.ReadMeta{}, state.ErrNoLeader
+	case opts.Consistency == state.Consistent:
+		if err := n.round.join(ctx, func() error { return n.raft.VerifyLeader().Error() }); err != nil {
+			return state.ReadMeta{}, n.explain(err)
+		}
+	}
+	return state.ReadMeta{KnownLeader: true}, nil
+}
+
+func (n *Node) staleness(leads bool) state.ReadMeta {
+	if leads {
+		return state.ReadMeta{KnownLeader: true}
+	}
+	meta := state.ReadMeta{KnownLeader: n.raft.Leader() != ""}
+	if last := n.raft.LastContact(); !last.IsZero() {
+		meta.LastContact = time.Since(last)
+	}
+	return meta
+}

@@ -1,0 +1,15 @@
+package raftstore
+
+import (
+	"slices"
+
+	"lictor/kv"
+	"lictor/state"
+)
+
+// Tables is THE list of tables of the replicated state. Their names and order are part of the snapshot's format.
+func Tables() []state.AnyTable {
+	return slices.Concat(
+		kv.Tables(),
+	)
+}
