@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"lictor/state"
+	"lictor/view"
+)
+
+// checkParameters refuses query strings that cannot be read, and parameters of Consul's paid edition.
+func checkParameters(r *http.Request) error {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return &statusError{http.StatusInternalServerError, ""}
+	}
+	if q.Get("ns") != "" {
+		return badRequest(`Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature`)
+	}
+	if q.Get("partition") != "" {
+		return badRequest(`Invalid query parameter: "partition" - Partitions are a Consul Enterprise feature`)
+	}
+	return nil
+}
+
+// readOptions reads what a request says of the freshness of its answer and of waiting for it.
+func readOptions(r *http.Request) (*view.Options, error) {
+	o := &view.Options{}
+	o.Token = token(r)
+	if r.URL.RawQuery == "" {
+		return o, nil
+	}
+	q := r.URL.Query()
+	o.Datacenter = q.Get("dc")
+	if err := readWait(o, q); err != nil {
+		return nil, err
+	}
+	return o, readConsistency(o, q)
+}
+
+func readWait(o *view.Options, q url.Values) error {
+	var err error
+	if w := q.Get("wait"); w != "" {
+		if o.Wait, err = time.ParseDuration(w); err != nil {
+			return badRequest("Invalid wait time")
+		}
+	}
+	if i := q.Get("index"); i != "" {
+		if o.MinIndex, err = strconv.ParseUint(i, 10, 64); err != nil {
+			return badRequest("Invalid index")
+		}
+	}
+	return nil
+}
+
+func readConsistency(o *view.Options, q url.Values) error {
+	switch stale, consistent := q.Has("stale"), q.Has("consistent"); {
+	case stale && consistent:
+		return badRequest("Cannot specify ?stale with ?consistent, conflicting semantics.")
+	case stale:
+		o.Consistency = state.Stale
+	case consistent:
+		o.Consistency = state.Consistent
+	}
+	if m := q.Get("max_stale"); m != "" {
+		d, err := time.ParseDuration(m)
+		if err != nil {
+			return badRequest("Invalid max_stale value " + strconv.Quote(m))
+		}
+		o.MaxStale = d
+	}
+	return nil
+}
+
+// read answers a query and writes the headers of the answer. The caller writes the body.
+func read[A comparable, R any](s *Server, w http.ResponseWriter, r *http.Request, q query[A, R], args A) (view.Answer[R], error) {
+	opts, err := readOptions(r)
+	if err != nil {
+		return view.Answer[R]{}, err
+	}
+	answer, err := view.Read(r.Context(), s.Views, q, opts, args)
+	if err != nil {
+		return answer, err
+	}
+	writeMeta(w.Header(), answer.Index(), answer.ReadMeta)
+	return answer, nil
+}

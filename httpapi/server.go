@@ -1,0 +1,176 @@
+// Package httpapi answers HTTP: it parses requests into typed calls and queries, and writes answers with Consul's
+// headers and error texts. It knows every route (see routes.go) and nothing of how an answer comes about.
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"lictor/rpc"
+	"lictor/view"
+)
+
+// Config configures a Server. Caller, Views and Log are required.
+type Config struct {
+	Caller     rpc.Caller  // delivers methods to a server
+	Views      *view.Views // answers queries
+	Datacenter string
+	Node       string // this agent's node
+	Log        *slog.Logger
+
+	MaxValueSize int64 // of a key's value, in bytes; 0 means 512 KiB
+	MaxTxnSize   int64 // of a transaction's body, in bytes; 0 means 512 KiB
+
+	ResponseHeaders  map[string]string
+	DefaultPolicy    string // of ACLs, as told in each answer; "" means allow
+	AllowUnprintable bool   // in paths
+	BlockEndpoints   []string
+	AllowWriteFrom   []string // CIDRs; empty allows all
+	EnableDebug      bool     // serve /debug/pprof
+	Observe          func(method, path string) func()
+}
+
+// A Server answers the HTTP API. It is an http.Handler; listening is its owner's business.
+type Server struct {
+	Config
+	mux *http.ServeMux
+}
+
+// New makes a Server of all routes.
+func New(c Config) *Server {
+	if c.MaxValueSize == 0 {
+		c.MaxValueSize = 512 << 10
+	}
+	if c.MaxTxnSize == 0 {
+		c.MaxTxnSize = 512 << 10
+	}
+	if c.DefaultPolicy == "" {
+		c.DefaultPolicy = "allow"
+	}
+	s := &Server{Config: c, mux: http.NewServeMux()}
+	for _, rt := range routes {
+		s.mux.HandleFunc(rt.path, s.wrap(rt))
+	}
+	s.mux.HandleFunc("/v1/", unknownEndpoint)
+	s.mux.HandleFunc("/", unknownPath)
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.AllowUnprintable && unprintable(r.URL.Path) {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+func unprintable(path string) bool {
+	for i := range len(path) {
+		if path[i] < ' ' || path[i] >= 0x7f { // most paths are plain ASCII
+			return strings.ContainsFunc(path, func(c rune) bool { return !unicode.IsPrint(c) })
+		}
+	}
+	return false
+}
+
+// A handler answers one request of a route: a value to be written as JSON, or an error, or written if it has written
+// the answer itself.
+type handler func(s *Server, w http.ResponseWriter, r *http.Request) (any, error)
+
+// written is what a handler returns that has written its answer.
+var written any = &struct{}{}
+
+// wrap adds to a route what all routes share.
+func (s *Server) wrap(rt route) http.HandlerFunc {
+	allow := "OPTIONS," + strings.Join(rt.methods, ",")
+	policy := []string{s.DefaultPolicy}
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h["X-Consul-Default-Acl-Policy"] = policy
+		for k, v := range s.ResponseHeaders {
+			h.Set(k, v)
+		}
+		handle := rt.handlerOf(r.Method)
+		if handle == nil {
+			s.noHandler(w, r, rt, allow)
+			return
+		}
+		value, err := rt.check(s, r)
+		if err == nil {
+			value, err = handle(s, w, r)
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		if value != written {
+			s.writeJSON(w, r, value)
+		}
+	}
+}
+
+// check refuses what no route accepts.
+func (rt route) check(s *Server, r *http.Request) (any, error) {
+	if r.URL.RawQuery == "" {
+		return nil, nil
+	}
+	return nil, checkParameters(r)
+}
+
+func (s *Server) noHandler(w http.ResponseWriter, r *http.Request, rt route, allow string) {
+	w.Header().Set("Allow", allow)
+	if r.Method == http.MethodOptions {
+		w.Header()["Content-Type"] = jsonType
+		return
+	}
+	s.fail(w, r, &statusError{http.StatusMethodNotAllowed, "method " + r.Method + " not allowed"})
+}
+
+func unknownEndpoint(w http.ResponseWriter, r *http.Request) {
+	plain(w, http.StatusNotFound, "Invalid URL path: not a recognized HTTP API endpoint\n")
+}
+
+func unknownPath(w http.ResponseWriter, r *http.Request) {
+	plain(w, http.StatusNotFound, "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'\n")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	h := w.Header()
+	h["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
+	w.WriteHeader(status)
+	w.Write([]byte(text))
+}
+
+// call makes a method call on behalf of a request.
+func call[A, R any](s *Server, r *http.Request, m rpc.Method[A, R], args *A) (R, error) {
+	return m.Call(r.Context(), s.Caller, header(r), args)
+}
+
+// header is what a request tells besides its arguments.
+func header(r *http.Request) rpc.Header {
+	h := rpc.Header{Token: token(r)}
+	if r.URL.RawQuery != "" {
+		h.Datacenter = r.URL.Query().Get("dc")
+	}
+	return h
+}
+
+// token is the secret that a request comes with, from the places in which Consul looks for it.
+func token(r *http.Request) string {
+	if t := r.Header["X-Consul-Token"]; len(t) > 0 {
+		return t[0]
+	}
+	if a := r.Header.Get("Authorization"); a != "" {
+		if scheme, t, _ := strings.Cut(strings.TrimSpace(a), " "); strings.EqualFold(scheme, "Bearer") {
+			return strings.TrimSpace(t)
+		}
+	}
+	if strings.Contains(r.URL.RawQuery, "token=") {
+		return r.URL.Query().Get("token")
+	}
+	return ""
+}

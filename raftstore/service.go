@@ -1,0 +1,51 @@
+package raftstore
+
+import (
+	"context"
+
+	"lictor/acl"
+	"lictor/rpc"
+)
+
+// The methods about the servers themselves.
+var (
+	LeaderMethod        = rpc.Method[struct{}, string]{Name: "Status.Leader"}
+	PeersMethod         = rpc.Method[struct{}, []string]{Name: "Status.Peers"}
+	ConfigurationMethod = rpc.Method[struct{}, Configuration]{Name: "Operator.RaftConfiguration"}
+)
+
+// A Configuration is the members as of an entry of the log.
+type Configuration struct {
+	Servers []Server
+	Index   uint64
+}
+
+// A Service answers the package's methods.
+type Service struct {
+	Node *Node
+}
+
+// Leader tells the address of the leader, to anybody: it is how clients find out whether a cluster works.
+func (s *Service) Leader(context.Context, acl.Authorizer, *struct{}) (string, error) {
+	address, _ := s.Node.Leader()
+	return address, nil
+}
+
+// Peers lists the addresses of the servers, to anybody.
+func (s *Service) Peers(context.Context, acl.Authorizer, *struct{}) ([]string, error) {
+	servers, _, err := s.Node.Servers()
+	addresses := []string{}
+	for _, server := range servers {
+		addresses = append(addresses, server.Address)
+	}
+	return addresses, err
+}
+
+// Configuration lists the servers.
+func (s *Service) Configuration(_ context.Context, az acl.Authorizer, _ *struct{}) (Configuration, error) {
+	if err := acl.Require(az, acl.Operator, "", acl.Read); err != nil {
+		return Configuration{}, err
+	}
+	servers, index, err := s.Node.Servers()
+	return Configuration{servers, index}, err
+}
