@@ -87,3 +87,18 @@ func read[A comparable, R any](s *Server, w http.ResponseWriter, r *http.Request
 	writeMeta(w.Header(), answer.Index(), answer.ReadMeta)
 	return answer, nil
 }
+
+// readAlways is read for those families that tell how fresh the answer would have been even when there is none.
+func readAlways[A comparable, R any](s *Server, w http.ResponseWriter, r *http.Request, q query[A, R], args A) (view.Answer[R], error) {
+	opts, err := readOptions(r)
+	if err != nil {
+		return view.Answer[R]{}, err
+	}
+	answer, err := view.Read(r.Context(), s.Views, q, opts, args)
+	if err != nil {
+		writeMeta(w.Header(), 1, answer.ReadMeta)
+		return answer, err
+	}
+	writeMeta(w.Header(), answer.Index(), answer.ReadMeta)
+	return answer, nil
+}

@@ -16,6 +16,7 @@ import (
 type Config struct {
 	Caller     rpc.Caller  // delivers methods to a server
 	Views      *view.Views // answers queries
+	Snapshots  Snapshots
 	Datacenter string
 	Node       string // this agent's node
 	Log        *slog.Logger

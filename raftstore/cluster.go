@@ -70,11 +70,16 @@ func (n *Node) hurry() {
 
 // A Server is one member of the replicated log.
 type Server struct {
-	ID      string
-	Address string
-	Voter   bool
-	Leader  bool
+	ID        string
+	Name      string // of its node; "" if that is not known
+	Address   string
+	Voter     bool
+	Leader    bool
+	LastIndex uint64 // of its log; 0 if that is not known
 }
+
+// ProtocolVersion is the version of Raft's protocol that servers speak.
+const ProtocolVersion = int(raft.ProtocolVersionMax)
 
 // Servers lists the members as of the newest configuration in the log, which has the index that is returned.
 func (n *Node) Servers() ([]Server, uint64, error) {
@@ -85,7 +90,11 @@ func (n *Node) Servers() ([]Server, uint64, error) {
 	_, leader := n.raft.LeaderWithID()
 	var out []Server
 	for _, s := range f.Configuration().Servers {
-		out = append(out, Server{string(s.ID), string(s.Address), s.Suffrage == raft.Voter, s.ID == leader})
+		server := Server{ID: string(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader}
+		if server.ID == n.ID {
+			server.LastIndex = n.raft.LastIndex()
+		}
+		out = append(out, server)
 	}
 	return out, f.Index(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/ca"
 	"lictor/kv"
 	"lictor/state"
 )
@@ -20,6 +21,7 @@ var commands = []command{
 	{1, "kvs", func() state.Command { return new(kv.Put) }},
 	{2, "kvs", func() state.Command { return new(kv.Delete) }},
 	{3, "tombstone", func() state.Command { return new(kv.ReapTombstones) }},
+	{20, "ca", func() state.Command { return new(ca.Initialize) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

@@ -14,7 +14,7 @@ var (
 	ConfigurationMethod = rpc.Method[struct{}, Configuration]{Name: "Operator.RaftConfiguration"}
 )
 
-// A Configuration is the members as of an entry of the log.
+// A Configuration is the members of the cluster. Index is 0, as Consul answers.
 type Configuration struct {
 	Servers []Server
 	Index   uint64
@@ -23,6 +23,8 @@ type Configuration struct {
 // A Service answers the package's methods.
 type Service struct {
 	Node *Node
+	// NameOf finds the name of the node with this id, or "".
+	NameOf func(id string) string
 }
 
 // Leader tells the address of the leader, to anybody: it is how clients find out whether a cluster works.
@@ -46,6 +48,9 @@ func (s *Service) Configuration(_ context.Context, az acl.Authorizer, _ *struct{
 	if err := acl.Require(az, acl.Operator, "", acl.Read); err != nil {
 		return Configuration{}, err
 	}
-	servers, index, err := s.Node.Servers()
-	return Configuration{servers, index}, err
+	servers, _, err := s.Node.Servers()
+	for i := range servers {
+		servers[i].Name = s.NameOf(servers[i].ID)
+	}
+	return Configuration{Servers: servers}, err
 }

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/ca"
 	"lictor/kv"
 	"lictor/state"
 )
@@ -11,5 +12,6 @@ import (
 func Tables() []state.AnyTable {
 	return slices.Concat(
 		kv.Tables(),
+		ca.Tables(),
 	)
 }

@@ -90,7 +90,17 @@ func (db *DB) Restore(r io.Reader) error {
 	return nil
 }
 
+// Verify reads a snapshot to its end and tells whether Restore would accept it for these tables.
+func Verify(r io.Reader, tables ...AnyTable) error {
+	return scan(msgp.NewReaderSize(r, 256<<10), append([]AnyTable{indexes}, tables...), func(AnyTable, Row) error { return nil })
+}
+
 func (db *DB) load(txn *memdb.Txn, in *msgp.Reader) error {
+	return scan(in, db.tables, func(t AnyTable, row Row) error { return txn.Insert(t.Name(), row) })
+}
+
+// scan reads a snapshot and visits its rows.
+func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) error {
 	if magic, err := in.ReadString(); err != nil || magic != snapshotMagic {
 		return fmt.Errorf("%w: it does not begin as one", ErrDamaged)
 	}
@@ -98,7 +108,7 @@ func (db *DB) load(txn *memdb.Txn, in *msgp.Reader) error {
 		return fmt.Errorf("%w: version %d, this server reads version %d", ErrDamaged, v, snapshotVersion)
 	}
 	tables := map[string]AnyTable{}
-	for _, t := range db.tables {
+	for _, t := range known {
 		tables[t.Name()] = t
 	}
 	var raw msgp.Raw
@@ -114,23 +124,22 @@ func (db *DB) load(txn *memdb.Txn, in *msgp.Reader) error {
 		if t == nil {
 			return fmt.Errorf("%w: it has a table %q that this server does not know", ErrDamaged, name)
 		}
-		if err := loadRow(txn, t, in, &raw); err != nil {
-			return err
+		row, err := readRow(in, t, &raw)
+		if err == nil {
+			err = visit(t, row)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: table %s: %w", ErrDamaged, name, err)
 		}
 	}
 }
 
-func loadRow(txn *memdb.Txn, t AnyTable, in *msgp.Reader, raw *msgp.Raw) error {
+func readRow(in *msgp.Reader, t AnyTable, raw *msgp.Raw) (Row, error) {
 	*raw = (*raw)[:0]
 	if err := raw.DecodeMsg(in); err != nil {
-		return fmt.Errorf("%w: table %s: %w", ErrDamaged, t.Name(), err)
+		return nil, err
 	}
 	row := t.newRow()
-	if _, err := row.UnmarshalMsg(*raw); err != nil {
-		return fmt.Errorf("%w: table %s: %w", ErrDamaged, t.Name(), err)
-	}
-	if err := txn.Insert(t.Name(), row); err != nil {
-		return fmt.Errorf("%w: table %s: %w", ErrDamaged, t.Name(), err)
-	}
-	return nil
+	_, err := row.UnmarshalMsg(*raw)
+	return row, err
 }

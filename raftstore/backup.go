@@ -1,0 +1,78 @@
+package raftstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/raft"
+
+	"lictor/acl"
+	"lictor/state"
+)
+
+// Save streams an archive of the whole state and returns the index it is of. Unless stale is allowed only the leader
+// answers. Before is called once nothing can fail any more but the writing, with that index.
+func (s *Service) Save(ctx context.Context, az acl.Authorizer, opts state.ReadOptions, w io.Writer, before func(index uint64, meta state.ReadMeta)) error {
+	if err := acl.Require(az, acl.ACL, "", acl.Write); err != nil {
+		return err
+	}
+	fresh, err := s.Node.Fresh(ctx, opts)
+	if err != nil {
+		return err
+	}
+	meta, snapshot, err := s.Node.newest()
+	if err != nil {
+		return err
+	}
+	defer snapshot.Close()
+	before(meta.Index, fresh)
+	return writeArchive(w, meta, snapshot)
+}
+
+// newest takes a snapshot now, or the last one if nothing has been written since.
+func (n *Node) newest() (*raft.SnapshotMeta, io.ReadCloser, error) {
+	future := n.raft.Snapshot()
+	err := future.Error()
+	if err == nil {
+		return future.Open()
+	}
+	if !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return nil, nil, fmt.Errorf("take a snapshot: %w", err)
+	}
+	have, err := n.store.snapshots.List()
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the snapshots: %w", err)
+	}
+	if len(have) == 0 {
+		return nil, nil, errors.New("there is nothing to save yet")
+	}
+	return n.store.snapshots.Open(have[0].ID)
+}
+
+// Restore replaces the whole state of the cluster by that of an archive. The archive is read and checked to its end
+// before anything changes. Only the leader can do it.
+func (s *Service) Restore(ctx context.Context, az acl.Authorizer, r io.Reader) error {
+	if err := acl.Require(az, acl.ACL, "", acl.Write); err != nil {
+		return err
+	}
+	a, err := readArchive(r, s.Node.Dir)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	if err := state.Verify(a.state, Tables()...); err != nil {
+		return fmt.Errorf("failed to restore snapshot: %w", err)
+	}
+	if _, err := a.state.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if !s.Node.Leads() {
+		return state.ErrNoLeader
+	}
+	if err := s.Node.raft.Restore(&a.meta, a.state, 0); err != nil {
+		return s.Node.explain(err)
+	}
+	return nil
+}
