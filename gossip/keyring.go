@@ -1,0 +1,96 @@
+package gossip
+
+import (
+	"context"
+
+	"github.com/hashicorp/serf/serf"
+)
+
+// MaxRelayFactor is the most copies of an answer that a keyring operation may ask for.
+const MaxRelayFactor = 5
+
+// KeyringReport is what the members of a pool answered to a keyring operation.
+type KeyringReport struct {
+	// Keys and PrimaryKeys count, by the base64 form of a key, the members that hold it, and hold it as primary.
+	Keys        map[string]int
+	PrimaryKeys map[string]int
+	// Messages holds, by member name, what a member complained of.
+	Messages map[string]string
+	NumNodes int
+	NumResp  int
+	NumErr   int
+}
+
+// KeyOptions are the options of a keyring operation.
+type KeyOptions struct {
+	// RelayFactor is how many other members relay each answer, 0 to MaxRelayFactor.
+	RelayFactor uint8
+}
+
+// keyOperation is one of the operations of serf's key manager.
+type keyOperation func(*serf.KeyManager, *serf.KeyRequestOptions) (*serf.KeyResponse, error)
+
+// Encrypted reports whether the pool has a keyring.
+func (p *Pool) Encrypted() bool { return p.keys.ring != nil }
+
+// SaveKeyring writes the keyring to its file now, instead of when another member has proved it. An agent that founds a
+// cluster calls it, having nobody to prove it.
+func (p *Pool) SaveKeyring() error { return p.keys.save() }
+
+// ListKeys asks all members for their keys.
+func (p *Pool) ListKeys(ctx context.Context, opts KeyOptions) (KeyringReport, error) {
+	return p.operate(ctx, opts, func(m *serf.KeyManager, o *serf.KeyRequestOptions) (*serf.KeyResponse, error) {
+		return m.ListKeysWithOptions(o)
+	})
+}
+
+// InstallKey gives all members one more key. The error, as those of the other operations, has the text that operators
+// see and the report what each member said; both are returned.
+func (p *Pool) InstallKey(ctx context.Context, key string, opts KeyOptions) (KeyringReport, error) {
+	return p.operate(ctx, opts, func(m *serf.KeyManager, o *serf.KeyRequestOptions) (*serf.KeyResponse, error) {
+		return m.InstallKeyWithOptions(key, o)
+	})
+}
+
+// UseKey makes a key, which all members must hold, the one they encrypt with.
+func (p *Pool) UseKey(ctx context.Context, key string, opts KeyOptions) (KeyringReport, error) {
+	return p.operate(ctx, opts, func(m *serf.KeyManager, o *serf.KeyRequestOptions) (*serf.KeyResponse, error) {
+		return m.UseKeyWithOptions(key, o)
+	})
+}
+
+// RemoveKey takes a key, which must not be the primary one, from all members.
+func (p *Pool) RemoveKey(ctx context.Context, key string, opts KeyOptions) (KeyringReport, error) {
+	return p.operate(ctx, opts, func(m *serf.KeyManager, o *serf.KeyRequestOptions) (*serf.KeyResponse, error) {
+		return m.RemoveKeyWithOptions(key, o)
+	})
+}
+
+func (p *Pool) operate(ctx context.Context, opts KeyOptions, op keyOperation) (KeyringReport, error) {
+	s, err := p.running()
+	if err != nil {
+		return KeyringReport{}, err
+	}
+	var report KeyringReport
+	done := make(chan KeyringReport, 1)
+	err = p.await(ctx, func() error {
+		resp, err := op(s.KeyManager(), &serf.KeyRequestOptions{RelayFactor: opts.RelayFactor})
+		done <- reportOf(resp)
+		return err
+	})
+	select {
+	case report = <-done:
+	default:
+	}
+	return report, err
+}
+
+func reportOf(r *serf.KeyResponse) KeyringReport {
+	if r == nil {
+		return KeyringReport{}
+	}
+	return KeyringReport{
+		Keys: r.Keys, PrimaryKeys: r.PrimaryKeys, Messages: r.Messages,
+		NumNodes: r.NumNodes, NumResp: r.NumResp, NumErr: r.NumErr,
+	}
+}
