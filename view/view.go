@@ -182,3 +182,6 @@ func (v *Views) trim() {
 		}
 	}
 }
+
+// Size is how many results are kept and the bytes of their encodings.
+func (v *Views) Size() (results, bytes int64) { return v.count.Load(), v.bytes.Load() }
