@@ -9,9 +9,9 @@ import (
 // MarshalMsg implements msgp.Marshaler
 func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 16
+	// map header, size 17
 	// string "Node"
-	o = append(o, 0xde, 0x0, 0x10, 0xa4, 0x4e, 0x6f, 0x64, 0x65)
+	o = append(o, 0xde, 0x0, 0x11, 0xa4, 0x4e, 0x6f, 0x64, 0x65)
 	o = msgp.AppendString(o, z.Node)
 	// string "CheckID"
 	o = append(o, 0xa7, 0x43, 0x68, 0x65, 0x63, 0x6b, 0x49, 0x44)
@@ -59,6 +59,9 @@ func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 		err = msgp.WrapError(err, "Definition")
 		return
 	}
+	// string "PeerName"
+	o = append(o, 0xa8, 0x50, 0x65, 0x65, 0x72, 0x4e, 0x61, 0x6d, 0x65)
+	o = msgp.AppendString(o, z.PeerName)
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
 	o = msgp.AppendUint64(o, z.CreateIndex)
@@ -183,6 +186,12 @@ func (z *Check) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Definition")
 				return
 			}
+		case "PeerName":
+			z.PeerName, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "PeerName")
+				return
+			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -213,7 +222,7 @@ func (z *Check) Msgsize() (s int) {
 	for za0001 := range z.ServiceTags {
 		s += msgp.StringPrefixSize + len(z.ServiceTags[za0001])
 	}
-	s += 5 + msgp.StringPrefixSize + len(z.Type) + 9 + msgp.StringPrefixSize + len(z.Interval) + 8 + msgp.StringPrefixSize + len(z.Timeout) + 12 + msgp.IntSize + 11 + z.Definition.Msgsize() + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
+	s += 5 + msgp.StringPrefixSize + len(z.Type) + 9 + msgp.StringPrefixSize + len(z.Interval) + 8 + msgp.StringPrefixSize + len(z.Timeout) + 12 + msgp.IntSize + 11 + z.Definition.Msgsize() + 9 + msgp.StringPrefixSize + len(z.PeerName) + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
 	return
 }
 
@@ -232,12 +241,16 @@ func (z *CheckTarget) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.TLSSkipVerify)
 	// string "Header"
 	o = append(o, 0xa6, 0x48, 0x65, 0x61, 0x64, 0x65, 0x72)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Header)))
-	for za0001, za0002 := range z.Header {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0002)))
-		for za0003 := range za0002 {
-			o = msgp.AppendString(o, za0002[za0003])
+	if z.Header == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Header)))
+		for za0001, za0002 := range z.Header {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0002)))
+			for za0003 := range za0002 {
+				o = msgp.AppendString(o, za0002[za0003])
+			}
 		}
 	}
 	// string "Method"
@@ -343,45 +356,50 @@ func (z *CheckTarget) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Header":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Header")
-				return
-			}
-			if z.Header == nil {
-				z.Header = make(map[string][]string, zb0002)
-			} else if len(z.Header) > 0 {
-				clear(z.Header)
-			}
-			for zb0002 > 0 {
-				var za0002 []string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Header = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Header")
 					return
 				}
-				var zb0003 uint32
-				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Header", za0001)
-					return
+				if z.Header == nil {
+					z.Header = make(map[string][]string, zb0002)
+				} else if len(z.Header) > 0 {
+					clear(z.Header)
 				}
-				if cap(za0002) >= int(zb0003) {
-					za0002 = (za0002)[:zb0003]
-				} else {
-					za0002 = make([]string, zb0003)
-				}
-				for za0003 := range za0002 {
-					za0002[za0003], bts, err = msgp.ReadStringBytes(bts)
+				for zb0002 > 0 {
+					var za0002 []string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
 					if err != nil {
-						err = msgp.WrapError(err, "Header", za0001, za0003)
+						err = msgp.WrapError(err, "Header")
 						return
 					}
+					var zb0003 uint32
+					zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Header", za0001)
+						return
+					}
+					if cap(za0002) >= int(zb0003) {
+						za0002 = (za0002)[:zb0003]
+					} else {
+						za0002 = make([]string, zb0003)
+					}
+					for za0003 := range za0002 {
+						za0002[za0003], bts, err = msgp.ReadStringBytes(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Header", za0001, za0003)
+							return
+						}
+					}
+					z.Header[za0001] = za0002
 				}
-				z.Header[za0001] = za0002
 			}
 		case "Method":
 			z.Method, bts, err = msgp.ReadStringBytes(bts)
@@ -616,21 +634,29 @@ func (z *Instance) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Address)
 	// string "TaggedAddresses"
 	o = append(o, 0xaf, 0x54, 0x61, 0x67, 0x67, 0x65, 0x64, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.TaggedAddresses)))
-	for za0002, za0003 := range z.TaggedAddresses {
-		o = msgp.AppendString(o, za0002)
-		o, err = za0003.MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "TaggedAddresses", za0002)
-			return
+	if z.TaggedAddresses == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.TaggedAddresses)))
+		for za0002, za0003 := range z.TaggedAddresses {
+			o = msgp.AppendString(o, za0002)
+			o, err = za0003.MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "TaggedAddresses", za0002)
+				return
+			}
 		}
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0004, za0005 := range z.Meta {
-		o = msgp.AppendString(o, za0004)
-		o = msgp.AppendString(o, za0005)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0004, za0005 := range z.Meta {
+			o = msgp.AppendString(o, za0004)
+			o = msgp.AppendString(o, za0005)
+		}
 	}
 	// string "Port"
 	o = append(o, 0xa4, 0x50, 0x6f, 0x72, 0x74)
@@ -754,60 +780,70 @@ func (z *Instance) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "TaggedAddresses":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaggedAddresses")
-				return
-			}
-			if z.TaggedAddresses == nil {
-				z.TaggedAddresses = make(map[string]ServiceAddress, zb0003)
-			} else if len(z.TaggedAddresses) > 0 {
-				clear(z.TaggedAddresses)
-			}
-			for zb0003 > 0 {
-				var za0003 ServiceAddress
-				zb0003--
-				var za0002 string
-				za0002, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaggedAddresses = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "TaggedAddresses")
 					return
 				}
-				bts, err = za0003.UnmarshalMsg(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "TaggedAddresses", za0002)
-					return
+				if z.TaggedAddresses == nil {
+					z.TaggedAddresses = make(map[string]ServiceAddress, zb0003)
+				} else if len(z.TaggedAddresses) > 0 {
+					clear(z.TaggedAddresses)
 				}
-				z.TaggedAddresses[za0002] = za0003
+				for zb0003 > 0 {
+					var za0003 ServiceAddress
+					zb0003--
+					var za0002 string
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaggedAddresses")
+						return
+					}
+					bts, err = za0003.UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaggedAddresses", za0002)
+						return
+					}
+					z.TaggedAddresses[za0002] = za0003
+				}
 			}
 		case "Meta":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0004)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0004 > 0 {
-				var za0005 string
-				zb0004--
-				var za0004 string
-				za0004, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0005, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0004)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0004)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0004] = za0005
+				for zb0004 > 0 {
+					var za0005 string
+					zb0004--
+					var za0004 string
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0005, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0004)
+						return
+					}
+					z.Meta[za0004] = za0005
+				}
 			}
 		case "Port":
 			z.Port, bts, err = msgp.ReadIntBytes(bts)
@@ -948,9 +984,9 @@ func (z *Instance) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *Node) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 8
+	// map header, size 9
 	// string "ID"
-	o = append(o, 0x88, 0xa2, 0x49, 0x44)
+	o = append(o, 0x89, 0xa2, 0x49, 0x44)
 	o = msgp.AppendString(o, z.ID)
 	// string "Node"
 	o = append(o, 0xa4, 0x4e, 0x6f, 0x64, 0x65)
@@ -963,18 +999,29 @@ func (z *Node) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Datacenter)
 	// string "TaggedAddresses"
 	o = append(o, 0xaf, 0x54, 0x61, 0x67, 0x67, 0x65, 0x64, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.TaggedAddresses)))
-	for za0001, za0002 := range z.TaggedAddresses {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.TaggedAddresses == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.TaggedAddresses)))
+		for za0001, za0002 := range z.TaggedAddresses {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0003, za0004 := range z.Meta {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0003, za0004 := range z.Meta {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
+	// string "PeerName"
+	o = append(o, 0xa8, 0x50, 0x65, 0x65, 0x72, 0x4e, 0x61, 0x6d, 0x65)
+	o = msgp.AppendString(o, z.PeerName)
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
 	o = msgp.AppendUint64(o, z.CreateIndex)
@@ -1027,60 +1074,76 @@ func (z *Node) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "TaggedAddresses":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaggedAddresses")
-				return
-			}
-			if z.TaggedAddresses == nil {
-				z.TaggedAddresses = make(map[string]string, zb0002)
-			} else if len(z.TaggedAddresses) > 0 {
-				clear(z.TaggedAddresses)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaggedAddresses = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "TaggedAddresses")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "TaggedAddresses", za0001)
-					return
+				if z.TaggedAddresses == nil {
+					z.TaggedAddresses = make(map[string]string, zb0002)
+				} else if len(z.TaggedAddresses) > 0 {
+					clear(z.TaggedAddresses)
 				}
-				z.TaggedAddresses[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaggedAddresses")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaggedAddresses", za0001)
+						return
+					}
+					z.TaggedAddresses[za0001] = za0002
+				}
 			}
 		case "Meta":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0003)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0003 > 0 {
-				var za0004 string
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0003)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0003)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 string
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0003)
+						return
+					}
+					z.Meta[za0003] = za0004
+				}
+			}
+		case "PeerName":
+			z.PeerName, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "PeerName")
+				return
 			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
@@ -1122,6 +1185,6 @@ func (z *Node) Msgsize() (s int) {
 			s += msgp.StringPrefixSize + len(za0003) + msgp.StringPrefixSize + len(za0004)
 		}
 	}
-	s += 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
+	s += 9 + msgp.StringPrefixSize + len(z.PeerName) + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
 	return
 }

@@ -9,12 +9,12 @@ type Proxy struct {
 	LocalServiceAddress    string            `json:"LocalServiceAddress,omitempty" config:"local_service_address"`
 	LocalServicePort       int               `json:"LocalServicePort,omitempty" config:"local_service_port"`
 	LocalServiceSocketPath string            `json:"LocalServiceSocketPath,omitempty" config:"local_service_socket_path"`
-	Mode                   string            `json:"Mode,omitempty" config:"mode"`
-	Config                 map[string]any    `json:"Config,omitempty" config:"config"`
+	Mode                   string            `json:"Mode" config:"mode"`
+	Config                 map[string]any    `json:"Config,omitempty" config:"config" bexpr:"-" msg:"Config,allownil"`
 	Upstreams              []Upstream        `json:"Upstreams,omitempty" config:"upstreams"`
 	MeshGateway            MeshGateway       `json:"MeshGateway" config:"mesh_gateway"`
 	Expose                 Expose            `json:"Expose" config:"expose"`
-	TransparentProxy       *TransparentProxy `json:"TransparentProxy,omitempty" config:"transparent_proxy"`
+	TransparentProxy       *TransparentProxy `json:"TransparentProxy,omitempty" config:"transparent_proxy" bexpr:"-"`
 }
 
 // An Upstream is a service that a proxy reaches on behalf of the service it stands before.
@@ -24,12 +24,12 @@ type Upstream struct {
 	DestinationPartition string         `json:"DestinationPartition,omitempty" config:"destination_partition"`
 	DestinationPeer      string         `json:"DestinationPeer,omitempty" config:"destination_peer"`
 	DestinationName      string         `json:"DestinationName" config:"destination_name"`
-	Datacenter           string         `json:"Datacenter,omitempty" config:"datacenter"`
+	Datacenter           string         `json:"Datacenter" config:"datacenter"`
 	LocalBindAddress     string         `json:"LocalBindAddress,omitempty" config:"local_bind_address"`
 	LocalBindPort        int            `json:"LocalBindPort,omitempty" config:"local_bind_port"`
 	LocalBindSocketPath  string         `json:"LocalBindSocketPath,omitempty" config:"local_bind_socket_path"`
 	LocalBindSocketMode  string         `json:"LocalBindSocketMode,omitempty" config:"local_bind_socket_mode"`
-	Config               map[string]any `json:"Config,omitempty" config:"config"`
+	Config               map[string]any `json:"Config,omitempty" config:"config" bexpr:"-" msg:"Config,allownil"`
 	MeshGateway          MeshGateway    `json:"MeshGateway" config:"mesh_gateway"`
 }
 

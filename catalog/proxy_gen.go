@@ -254,13 +254,17 @@ func (z *Proxy) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Mode)
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0001, za0002 := range z.Config {
-		o = msgp.AppendString(o, za0001)
-		o, err = msgp.AppendIntf(o, za0002)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0001)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0001, za0002 := range z.Config {
+			o = msgp.AppendString(o, za0001)
+			o, err = msgp.AppendIntf(o, za0002)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0001)
+				return
+			}
 		}
 	}
 	// string "Upstreams"
@@ -357,32 +361,37 @@ func (z *Proxy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Config":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0002)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0002 > 0 {
-				var za0002 interface{}
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0001)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0002)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 interface{}
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0001)
+						return
+					}
+					z.Config[za0001] = za0002
+				}
 			}
 		case "Upstreams":
 			var zb0003 uint32
@@ -615,13 +624,17 @@ func (z *Upstream) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.LocalBindSocketMode)
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0001, za0002 := range z.Config {
-		o = msgp.AppendString(o, za0001)
-		o, err = msgp.AppendIntf(o, za0002)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0001)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0001, za0002 := range z.Config {
+			o = msgp.AppendString(o, za0001)
+			o, err = msgp.AppendIntf(o, za0002)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0001)
+				return
+			}
 		}
 	}
 	// string "MeshGateway"
@@ -712,32 +725,37 @@ func (z *Upstream) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Config":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0002)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0002 > 0 {
-				var za0002 interface{}
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0001)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0002)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 interface{}
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0001)
+						return
+					}
+					z.Config[za0001] = za0002
+				}
 			}
 		case "MeshGateway":
 			var zb0003 uint32
