@@ -73,7 +73,7 @@ func (q *query) limit() int {
 // the header's id and flags.
 func (r *reply) message(q *query, s *Settings) *dns.Msg {
 	m := &dns.Msg{Question: []dns.Question{{Name: q.name, Qtype: q.qtype, Qclass: q.qclass}}}
-	m.Response, m.Authoritative, m.Rcode = true, !r.foreign, r.rcode&0xf
+	m.Response, m.Authoritative, m.Rcode = true, !r.foreign, r.rcode
 	m.RecursionAvailable = len(s.Recursors) > 0
 	m.Compress = !s.DisableCompression
 	m.Ns = r.ns
@@ -212,15 +212,15 @@ func (c *cutter) explain(m *dns.Msg, extra []dns.RR) {
 	}
 }
 
-// squeeze puts in the first unit's answer alone if that fits in no other way.
+// squeeze puts in the first unit's first record alone if nothing fits in another way.
 func (c *cutter) squeeze(m *dns.Msg, u *unit, at int) {
 	if at > 0 {
 		return
 	}
 	bare := *m
-	bare.Answer = u.answer
+	bare.Answer = u.answer[:1]
 	if n := c.size - uncompressed(m) + bare.Len(); n <= c.limit {
-		m.Answer = u.answer
+		m.Answer = bare.Answer
 		c.size = c.limit
 	}
 }
