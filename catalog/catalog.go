@@ -33,7 +33,7 @@ type Instance struct {
 	TaggedAddresses   map[string]ServiceAddress `json:",omitempty" msg:"TaggedAddresses,allownil"`
 	Meta              map[string]string         `msg:"Meta,allownil"`
 	Port              int                       `json:",omitempty"`
-	SocketPath        string `json:",omitempty"`
+	SocketPath        string                    `json:",omitempty"`
 	Weights           *Weights
 	EnableTagOverride bool
 	Proxy             Proxy

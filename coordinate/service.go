@@ -1,0 +1,67 @@
+package coordinate
+
+import (
+	"context"
+	"strings"
+
+	"lictor/acl"
+	"lictor/rpc"
+	"lictor/state"
+)
+
+// The methods.
+var (
+	UpdateMethod      = rpc.Method[Update, struct{}]{Name: "Coordinate.Update"}
+	DatacentersMethod = rpc.Method[struct{}, []Datacenter]{Name: "Coordinate.Datacenters"}
+)
+
+// An Update tells the place of one node: the body of /v1/coordinate/update.
+type Update struct {
+	Datacenter string
+	Node       string
+	Segment    string
+	Coord      *Coordinate
+}
+
+// A Datacenter tells the places of a datacenter's servers in the space of the WAN.
+type Datacenter struct {
+	Datacenter  string
+	AreaID      string // "wan"
+	Coordinates []Entry
+}
+
+// A Service answers the package's methods and queries on a server.
+type Service struct {
+	Log state.Log
+	// Known tells whether a node is in the catalog; nil knows all.
+	Known func(tx *state.Tx, node string) bool
+	// Datacenters tells what the WAN pool knows; nil knows of no datacenter.
+	Datacenters func() []Datacenter
+}
+
+// Update writes the place of a node. That of a node that is not in the catalog is dropped in silence, because it may
+// have left while its update was under way.
+func (s *Service) Update(ctx context.Context, az acl.Authorizer, u *Update) (struct{}, error) {
+	if err := acl.Require(az, acl.Node, u.Node, acl.Write); err != nil {
+		return struct{}{}, err
+	}
+	if !u.Coord.Valid() || strings.Contains(u.Node+u.Segment, "\x00") {
+		return struct{}{}, ErrIncompatible
+	}
+	if u.Node == "" || s.Known != nil && !s.Known(s.Log.DB().Read(), u.Node) {
+		return struct{}{}, nil
+	}
+	_, err := s.Log.Apply(ctx, &BatchUpdate{Entries: []*Entry{{Node: u.Node, Segment: u.Segment, Coord: u.Coord}}})
+	return struct{}{}, err
+}
+
+// ErrIncompatible tells that a coordinate is not one of this space.
+var ErrIncompatible = rpc.Errorf(rpc.Internal, "incompatible coordinate")
+
+// ListDatacenters tells the places of all datacenters' servers, to anybody: which datacenters there are is no secret.
+func (s *Service) ListDatacenters(context.Context, acl.Authorizer, *struct{}) ([]Datacenter, error) {
+	if s.Datacenters == nil {
+		return []Datacenter{}, nil
+	}
+	return s.Datacenters(), nil
+}
