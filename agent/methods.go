@@ -2,6 +2,8 @@ package agent
 
 import (
 	"lictor/acl"
+	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -10,12 +12,18 @@ import (
 
 // services are what answers on a server, one for each domain.
 type services struct {
-	kv   *kv.Service
-	raft *raftstore.Service
+	catalog    *catalog.Service
+	coordinate *coordinate.Service
+	kv         *kv.Service
+	raft       *raftstore.Service
 }
 
 // methods is THE list of methods that servers answer.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
+	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)
+	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)
+	rpc.Handle(r, coordinate.UpdateMethod, s.coordinate.Update)
+	rpc.Handle(r, coordinate.DatacentersMethod, s.coordinate.ListDatacenters)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
@@ -25,6 +33,21 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 
 // queries is THE list of queries that servers answer.
 func (s *services) queries(v *view.Views) {
+	view.Handle(v, catalog.NodesQuery, s.catalog.Nodes)
+	view.Handle(v, catalog.NodeQuery, s.catalog.Node)
+	view.Handle(v, catalog.NodeServicesQuery, s.catalog.NodeServices)
+	view.Handle(v, catalog.ServicesQuery, s.catalog.Services)
+	view.Handle(v, catalog.ServiceNodesQuery, s.catalog.ServiceNodes)
+	view.Handle(v, catalog.GatewayQuery, s.catalog.GatewayServices)
+	view.Handle(v, catalog.ServiceHealthQuery, s.catalog.ServiceHealth)
+	view.Handle(v, catalog.NodeChecksQuery, s.catalog.NodeChecks)
+	view.Handle(v, catalog.ServiceChecksQuery, s.catalog.ServiceChecks)
+	view.Handle(v, catalog.ChecksInStateQuery, s.catalog.ChecksInState)
+	view.Handle(v, catalog.AddressQuery, s.catalog.AtAddress)
+	view.Handle(v, catalog.VirtualAddressQuery, s.catalog.VirtualAddress)
+	view.Handle(v, catalog.UsageQuery, s.catalog.Usage)
+	view.Handle(v, coordinate.NodesQuery, s.coordinate.Nodes)
+	view.Handle(v, coordinate.NodeQuery, s.coordinate.Node)
 	view.Handle(v, kv.GetQuery, s.kv.Get)
 	view.Handle(v, kv.ListQuery, s.kv.List)
 	view.Handle(v, kv.KeysQuery, s.kv.Keys)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -24,8 +26,13 @@ type server struct {
 }
 
 // newServices makes what answers from a log.
-func newServices(log state.Log, node *raftstore.Node) *services {
-	return &services{kv: &kv.Service{Log: log}, raft: &raftstore.Service{Node: node}}
+func newServices(log state.Log, node *raftstore.Node, dc string) *services {
+	return &services{
+		catalog:    &catalog.Service{Log: log, Datacenter: dc, Distance: coordinate.Distance},
+		coordinate: &coordinate.Service{Log: log, Known: catalog.HasNode},
+		kv:         &kv.Service{Log: log},
+		raft:       &raftstore.Service{Node: node},
+	}
 }
 
 // Call implements rpc.Caller: the methods of this server, in this process.

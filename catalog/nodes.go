@@ -14,6 +14,9 @@ const SerfHealth = "serfHealth"
 // FindNode finds a node by its name, or nil.
 func FindNode(tx *state.Tx, name string) *Node { return nodes.Get(tx, fold(name)) }
 
+// HasNode tells whether there is a node with this name.
+func HasNode(tx *state.Tx, name string) bool { return FindNode(tx, name) != nil }
+
 // FindNodeByID finds a node by its identifier, or nil.
 func FindNodeByID(tx *state.Tx, id string) *Node {
 	if id == "" {

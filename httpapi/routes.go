@@ -41,12 +41,33 @@ const (
 
 // routes is THE list of routes.
 var routes = []route{
+	on("/v1/catalog/connect/", get, (*Server).catalogConnect),
+	on("/v1/catalog/datacenters", get, (*Server).catalogDatacenters),
+	on("/v1/catalog/deregister", put, (*Server).catalogDeregister),
+	on("/v1/catalog/gateway-services/", get, (*Server).catalogGatewayServices),
+	on("/v1/catalog/node-services/", get, (*Server).catalogNodeServices),
+	on("/v1/catalog/node/", get, (*Server).catalogNode),
+	on("/v1/catalog/nodes", get, (*Server).catalogNodes),
+	on("/v1/catalog/register", put, (*Server).catalogRegister),
+	on("/v1/catalog/service/", get, (*Server).catalogService),
+	on("/v1/catalog/services", get, (*Server).catalogServices),
+	on("/v1/coordinate/datacenters", get, (*Server).coordinateDatacenters),
+	on("/v1/coordinate/node/", get, (*Server).coordinateNode),
+	on("/v1/coordinate/nodes", get, (*Server).coordinateNodes),
+	on("/v1/coordinate/update", put, (*Server).coordinateUpdate),
+	on("/v1/health/checks/", get, (*Server).healthChecks),
+	on("/v1/health/connect/", get, (*Server).healthConnect),
+	on("/v1/health/ingress/", get, (*Server).healthIngress),
+	on("/v1/health/node/", get, (*Server).healthNode),
+	on("/v1/health/service/", get, (*Server).healthService),
+	on("/v1/health/state/", get, (*Server).healthState),
 	on("/v1/kv/", get, (*Server).kvGet, put, (*Server).kvPut, del, (*Server).kvDelete),
 	on("/v1/snapshot", get, (*Server).snapshotSave, put, (*Server).snapshotRestore),
 	on("/v1/status/leader", get, (*Server).statusLeader),
 	on("/v1/status/peers", get, (*Server).statusPeers),
 	on("/v1/connect/ca/roots", get, (*Server).caRoots),
 	on("/v1/agent/connect/ca/roots", get, (*Server).caRoots),
+	on("/v1/operator/usage", get, (*Server).operatorUsage),
 	on("/v1/operator/raft/configuration", get, (*Server).raftConfiguration),
 
 	// What later versions will have.

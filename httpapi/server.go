@@ -36,7 +36,8 @@ type Config struct {
 // A Server answers the HTTP API. It is an http.Handler; listening is its owner's business.
 type Server struct {
 	Config
-	mux *http.ServeMux
+	mux    *http.ServeMux
+	cached cachedMarks
 }
 
 // New makes a Server of all routes.

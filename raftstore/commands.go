@@ -5,6 +5,8 @@ import (
 	"reflect"
 
 	"lictor/ca"
+	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/state"
 )
@@ -21,6 +23,9 @@ var commands = []command{
 	{1, "kvs", func() state.Command { return new(kv.Put) }},
 	{2, "kvs", func() state.Command { return new(kv.Delete) }},
 	{3, "tombstone", func() state.Command { return new(kv.ReapTombstones) }},
+	{4, "register", func() state.Command { return new(catalog.Register) }},
+	{5, "deregister", func() state.Command { return new(catalog.Deregister) }},
+	{6, "coordinate.batch-update", func() state.Command { return new(coordinate.BatchUpdate) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
 }
 

@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"lictor/ca"
+	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/state"
 )
@@ -13,5 +15,7 @@ func Tables() []state.AnyTable {
 	return slices.Concat(
 		kv.Tables(),
 		ca.Tables(),
+		catalog.Tables(),
+		coordinate.Tables(),
 	)
 }

@@ -1,0 +1,47 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// maxCachedMarks bounds how many answers are remembered to have been asked for with ?cached.
+const maxCachedMarks = 8192
+
+// cachedMarks remembers which answers clients have asked for with ?cached. Every answer comes from a live view, which is
+// never older than what a cache would give; clients of Consul only expect to be told whether theirs was a hit.
+type cachedMarks struct {
+	mu    sync.Mutex // guards asked
+	asked map[any]bool
+}
+
+// note adds the headers of a cached answer, if the request asks for one.
+func (c *cachedMarks) note(w http.ResponseWriter, r *http.Request, key any) {
+	if !strings.Contains(r.URL.RawQuery, "cached") || !r.URL.Query().Has("cached") {
+		return
+	}
+	control := r.Header.Get("Cache-Control")
+	fresh := strings.Contains(control, "max-age=0") || strings.Contains(control, "must-revalidate")
+	h := w.Header()
+	if c.mark(key) && !fresh {
+		h["X-Cache"] = []string{"HIT"}
+		h["Age"] = zero
+		return
+	}
+	h["X-Cache"] = []string{"MISS"}
+}
+
+// mark tells whether the answer was asked for before.
+func (c *cachedMarks) mark(key any) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked[key] {
+		return true
+	}
+	if c.asked == nil || len(c.asked) >= maxCachedMarks {
+		c.asked = map[any]bool{}
+	}
+	c.asked[key] = true
+	return false
+}
