@@ -1,0 +1,79 @@
+package main
+
+// commands is THE list of commands, groups before what belongs to them. The agent's row stands for agent.go:
+// func newAgentCommand(fs *flag.FlagSet, c *console) runFunc declares the agent's flags and returns what runs it; it
+// reads SIGINT, SIGTERM and SIGHUP from c.signals, and a failure{code: n} gives it an exit code other than 1.
+func commands() []command {
+	return []command{
+		{name: "", about: "Lictor is an agent that keeps a service catalog, health checks and a key/value store, and this is its command line. " +
+			"It understands the commands, flags and environment variables of Consul 1.21."},
+		// {name: "agent", args: "[flags]", about: "Run an agent, as a server or as a client of the servers. It runs until it is told to leave or stop.",
+		//	example: "lictor agent -dev", new: newAgentCommand, daemon: true},
+		{name: "version", args: "[flags]", about: "Print the version.", example: "lictor version -format=json", new: newVersion},
+		{name: "validate", args: "[flags] FILE-OR-DIRECTORY...", about: "Check configuration files as the agent would read them. Nothing is started.",
+			example: "lictor validate /etc/lictor.d", new: newValidate, files: true},
+		{name: "info", args: "[flags]", about: "Print figures about the running agent.", example: "lictor info", new: newInfo},
+
+		{name: "members", args: "[flags]", about: "List the members of the cluster. The exit code is 2 if none matches.",
+			example: "lictor members -status=alive", new: newMembers},
+		{name: "join", args: "[flags] ADDRESS...", about: "Make the agent join the cluster that the agents at some addresses belong to.",
+			example: "lictor join 10.0.0.2", new: newJoin},
+		{name: "force-leave", args: "[flags] NODE", about: "Declare a failed member to have left. A member that still runs will come back.",
+			example: "lictor force-leave -prune node2", new: newForceLeave},
+		{name: "leave", args: "[flags]", about: "Make the agent leave the cluster and stop.", example: "lictor leave", new: newLeave},
+		{name: "reload", args: "[flags]", about: "Make the agent read its configuration files again.", example: "lictor reload", new: newReload},
+		{name: "maint", args: "[flags]", about: "Show, enter or end maintenance of the node or of one service. What is in maintenance is not found by DNS.",
+			example: "lictor maint -enable -service=web1 -reason='new disk'", new: newMaint},
+		{name: "monitor", args: "[flags]", about: "Print the agent's log as it is written, until interrupted.",
+			example: "lictor monitor -log-level=debug", new: newMonitor},
+		{name: "debug", args: "[flags]", about: "Record what the agent and its cluster do for a while, and pack it for whoever is to find a fault. " +
+			"Profiles are recorded only if the agent has enable_debug set.", example: "lictor debug -duration=1m -capture=agent -capture=logs", new: newDebug},
+		{name: "event", args: "[flags] -name=NAME [PAYLOAD]", about: "Send a user event to the members of the datacenter.",
+			example: "lictor event -name=deploy -service=web 1.2.3", new: newEvent},
+		{name: "rtt", args: "[flags] NODE [NODE]", about: "Estimate the round-trip time between two nodes. The second is the agent's own unless it is given.",
+			example: "lictor rtt node1 node2", new: newRTT},
+
+		{name: "keygen", about: "Print a new key for the encryption of gossip.", example: "lictor keygen", new: newKeygen},
+		{name: "keyring", args: "[flags]", about: "List, install, use or remove keys for the encryption of gossip, on all members at once.",
+			example: "lictor keyring -list", new: newKeyring},
+
+		{name: "kv", about: "Read and write keys and values."},
+		{name: "kv delete", args: "[flags] KEY-OR-PREFIX", about: "Delete a key, or all keys below a prefix.", example: "lictor kv delete -recurse app/", new: newKVDelete},
+		{name: "kv export", args: "[flags] [PREFIX]", about: "Print all keys below a prefix as JSON that kv import reads.",
+			example: "lictor kv export app/ > app.json", new: newKVExport},
+		{name: "kv get", args: "[flags] [KEY-OR-PREFIX]", about: "Print the value of a key, or list what is below a prefix.",
+			example: "lictor kv get -detailed app/color\nlictor kv get -keys app/", new: newKVGet},
+		{name: "kv import", args: "[flags] DATA", about: "Write keys as kv export has printed them. DATA is JSON, @ and the name of a file, or - for standard input.",
+			example: "lictor kv import -prefix=copy @app.json", new: newKVImport, files: true},
+		{name: "kv put", args: "[flags] KEY [VALUE]", about: "Write a value to a key. VALUE is the text itself, @ and the name of a file, or - for standard input.",
+			example: "lictor kv put app/color red\nlictor kv put -cas -modify-index=42 app/color blue", new: newKVPut, files: true},
+
+		{name: "catalog", about: "Look into the catalog of nodes and services."},
+		{name: "catalog datacenters", args: "[flags]", about: "List the datacenters that are known.", example: "lictor catalog datacenters", new: newCatalogDatacenters},
+		{name: "catalog nodes", args: "[flags]", about: "List nodes.", example: "lictor catalog nodes -service=web -near=_agent", new: newCatalogNodes},
+		{name: "catalog services", args: "[flags]", about: "List the names of services.", example: "lictor catalog services -tags", new: newCatalogServices},
+		{name: "services", about: "Register services with the agent, and remove them."},
+		{name: "services deregister", args: "[flags] [FILE...]", about: "Remove services from the agent, by id or as files name them.",
+			example: "lictor services deregister -id=web1", new: newServicesDeregister, files: true},
+		{name: "services register", args: "[flags] [FILE...]", about: "Register services with the agent, from flags or from configuration files.",
+			example: "lictor services register web.hcl\nlictor services register -name=web -port=80 -tag=v1", new: newServicesRegister, files: true},
+
+		{name: "operator", about: "Tools for those who run the cluster."},
+		{name: "operator autopilot", about: "Look into autopilot, which keeps the set of servers healthy, and configure it."},
+		{name: "operator autopilot get-config", args: "[flags]", about: "Print autopilot's configuration.",
+			example: "lictor operator autopilot get-config", new: newAutopilotGetConfig},
+		{name: "operator autopilot set-config", args: "[flags]", about: "Change autopilot's configuration. What is not named stays.",
+			example: "lictor operator autopilot set-config -cleanup-dead-servers=false", new: newAutopilotSetConfig},
+		{name: "operator autopilot state", args: "[flags]", about: "Print how healthy autopilot finds the servers.",
+			example: "lictor operator autopilot state -format=json", new: newAutopilotState},
+		{name: "operator raft", about: "Look into the group of servers that keep the state, and change it."},
+		{name: "operator raft list-peers", args: "[flags]", about: "List the servers that keep the state.", example: "lictor operator raft list-peers", new: newRaftListPeers},
+		{name: "operator raft remove-peer", args: "[flags]", about: "Remove a server that is gone for good and was not removed by itself.",
+			example: "lictor operator raft remove-peer -address=10.0.0.3:8300", new: newRaftRemovePeer},
+		{name: "operator raft transfer-leader", args: "[flags]", about: "Hand leadership to another server.",
+			example: "lictor operator raft transfer-leader", new: newRaftTransferLeader},
+		{name: "operator usage", about: "Count what the cluster holds."},
+		{name: "operator usage instances", args: "[flags]", about: "Count services, their instances and nodes.",
+			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
+	}
+}
