@@ -83,7 +83,11 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 	}
 	os.Remove(file.Name())
 	a := &archived{state: file}
-	if err := a.read(tar.NewReader(z)); err != nil {
+	err = a.read(tar.NewReader(z))
+	if err == nil {
+		_, err = io.Copy(io.Discard, z) // what follows the tar carries the checksum of the whole
+	}
+	if err != nil {
 		a.close()
 		return nil, fmt.Errorf("failed to read snapshot file: %w", err)
 	}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 	"go.etcd.io/bbolt"
 )
 
@@ -19,6 +21,9 @@ type storage struct {
 	snapshots raft.SnapshotStore
 	closers   []func() error // called last to first
 }
+
+// lockTimeout bounds the wait for another process that has the files open.
+const lockTimeout = 3 * time.Second
 
 // retainedSnapshots is how many snapshots stay on disk.
 const retainedSnapshots = 2
@@ -44,7 +49,7 @@ func (s *storage) open(c *Config) error {
 	}
 	bolt, err := boltdb.New(boltdb.Options{
 		Path:        filepath.Join(c.Dir, "raft.db"),
-		BoltOptions: &bbolt.Options{NoFreelistSync: c.NoFreelistSync},
+		BoltOptions: &bbolt.Options{NoFreelistSync: c.NoFreelistSync, Timeout: lockTimeout},
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", filepath.Join(c.Dir, "raft.db"), err)
@@ -74,7 +79,9 @@ func (s *storage) openLogs(c *Config, bolt *boltdb.BoltStore) (raft.LogStore, er
 	if size == 0 {
 		size = 64 << 20
 	}
-	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithLogger(c.RaftLog.Named("wal")))
+	meta := &metadb.BoltMetaDB{} // the log opens it and leaves it open
+	s.closers = append(s.closers, meta.Close)
+	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")))
 	if err != nil {
 		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
 	}
