@@ -216,3 +216,49 @@ func TestPackedAnswersAge(t *testing.T) {
 		t.Error("the answer is not kept for as long as it should be")
 	}
 }
+
+// TestShortAnswersWithoutTC pins what Consul does unless told to set TC, down to the EDNS record that a shortened SRV
+// answer loses.
+func TestShortAnswersWithoutTC(t *testing.T) {
+	s := testServer(t, crowd(40, 0, false), func(s *Settings) { s.UDPAnswerLimit, s.NodeMetaTXT = 3, false })
+	for _, c := range []struct {
+		qtype  string
+		size   uint16
+		given  int
+		answer bool // to the EDNS record
+	}{{"A", 0, 3, false}, {"A", 512, 3, true}, {"A", 4096, 20, true}, {"SRV", 0, 3, false}, {"SRV", 512, 3, false}, {"SRV", 4096, 40, true}} {
+		q := question("big.service.consul", c.qtype)
+		if c.size > 0 {
+			q.SetEdns0(c.size, false)
+		}
+		got := ask(t, s, q, false)
+		if len(got.Answer) != c.given || got.Truncated || (got.IsEdns0() != nil) != c.answer {
+			t.Errorf("%s %d: %d answers, TC %v, EDNS %v", c.qtype, c.size, len(got.Answer), got.Truncated, got.IsEdns0() != nil)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	tags := map[string]string{"wan": "198.18.0.1", "wan_ipv6": "2001:db8::2", "lan_ipv4": "10.0.0.4", "lan_ipv6": "2001:db8::4"}
+	some := func(tag string) string { return tags[tag] }
+	none := func(string) string { return "" }
+	for _, c := range []struct {
+		address string
+		tagged  func(string) string
+		wan, v6 bool
+		want    string
+	}{
+		{"10.0.0.1", some, false, false, "10.0.0.1"},
+		{"10.0.0.1", some, false, true, "2001:db8::4"},
+		{"10.0.0.1", some, true, false, "198.18.0.1"},
+		{"10.0.0.1", some, true, true, "2001:db8::2"},
+		{"10.0.0.1", none, true, true, "10.0.0.1"},
+		{"2001:db8::1", some, false, false, "10.0.0.4"},
+		{"2001:db8::1", none, false, false, "2001:db8::1"},
+		{"host.example.com", none, false, true, "host.example.com"},
+	} {
+		if got := choose(c.address, c.tagged, c.wan, c.v6); got != c.want {
+			t.Errorf("%s wan %v v6 %v: got %s, want %s", c.address, c.wan, c.v6, got, c.want)
+		}
+	}
+}

@@ -81,9 +81,17 @@ func (t *task) lookup() {
 		t.virtual()
 	case addressForm:
 		t.address(n.addr)
-	default: // a prepared query is an unknown name until there are any
+	case queryForm:
+		t.query()
+	default:
 		t.missing()
 	}
+}
+
+// query answers for a prepared query, of which there are none yet. What one gives may depend on where the asker is.
+func (t *task) query() {
+	t.reply.scoped = true
+	t.missing()
 }
 
 // missing answers that there is no such name.
@@ -116,7 +124,7 @@ func look[T any](t *task, found Found[T], err error) (T, bool) {
 		t.reply.live = append(t.reply.live, found.Live)
 	}
 	if found.LastContact > staleAfter {
-		t.Metrics.StaleQuery()
+		t.Metrics.StaleQuery.Inc()
 	}
 	return found.Value, true
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"lictor/telemetry"
 )
 
 // Config configures a Server. Lookup is required.
@@ -25,18 +27,21 @@ type Config struct {
 	Settings   Settings
 	Token      func() string // on whose behalf to look; nil is the anonymous token. Asked for each question.
 	Log        *slog.Logger
-	Metrics    Metrics // nil for none
+	Metrics    Metrics
 	// MaxAnswers and MaxBytes bound the packed answers that are kept; 0 means 16,384 and 32 MiB.
 	MaxAnswers, MaxBytes int
 }
 
-// Metrics counts. Its methods may be called from any goroutine.
-type Metrics interface {
-	// DomainQuery notes how long an answer about our domains took, PTRQuery one to a reverse lookup.
-	DomainQuery(time.Duration)
-	PTRQuery(time.Duration)
-	// StaleQuery notes that an answer came from a server that had not heard of the leader for a while.
-	StaleQuery()
+// Metrics are the handles of what is measured. Those that are nil measure nothing.
+type Metrics struct {
+	DomainQuery *telemetry.Sample  // dns.domain_query: how long an answer took
+	PTRQuery    *telemetry.Sample  // dns.ptr_query: how long the answer to a reverse lookup took
+	StaleQuery  *telemetry.Counter // dns.stale_queries: answers by a server that had not heard of the leader for a while
+}
+
+// NewMetrics takes the handles from a registry, which may be nil.
+func NewMetrics(r *telemetry.Registry) Metrics {
+	return Metrics{r.Sample("dns.domain_query"), r.Sample("dns.ptr_query"), r.Counter("dns.stale_queries")}
 }
 
 // A Server answers over UDP and TCP between Start and Stop.
@@ -63,9 +68,6 @@ const maxAside = 1024
 func New(c Config) *Server {
 	if c.Token == nil {
 		c.Token = func() string { return "" }
-	}
-	if c.Metrics == nil {
-		c.Metrics = noMetrics{}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -243,15 +245,8 @@ func readQuery(m *dns.Msg, tcp bool, settings *Settings) *query {
 
 func (s *Server) count(qtype uint16, begin time.Time) {
 	if qtype == dns.TypePTR {
-		s.Metrics.PTRQuery(time.Since(begin))
+		s.Metrics.PTRQuery.Since(begin)
 	} else {
-		s.Metrics.DomainQuery(time.Since(begin))
+		s.Metrics.DomainQuery.Since(begin)
 	}
 }
-
-// noMetrics counts nothing.
-type noMetrics struct{}
-
-func (noMetrics) DomainQuery(time.Duration) {}
-func (noMetrics) PTRQuery(time.Duration)    {}
-func (noMetrics) StaleQuery()               {}

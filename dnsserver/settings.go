@@ -5,12 +5,11 @@ import (
 	"time"
 )
 
-// Settings are what a reload may change. Start from Defaults.
+// Settings are what a reload may change. Start from Defaults. Consul's use_cache and cache_max_age have no part here:
+// what is looked up is live, so a cache could only make it older.
 type Settings struct {
-	AllowStale  bool          // answer from any server's state
-	MaxStale    time.Duration // how old such an answer may be
-	UseCache    bool          // a client agent may answer from what it last heard; CacheMaxAge bounds its age
-	CacheMaxAge time.Duration
+	AllowStale bool          // answer from any server's state
+	MaxStale   time.Duration // how old such an answer may be
 
 	NodeTTL     time.Duration
 	ServiceTTL  map[string]time.Duration // by name, "prefix*" or "*"
