@@ -59,6 +59,11 @@ type Node struct {
 	ctx   context.Context
 	stop  context.CancelFunc
 	done  sync.WaitGroup
+
+	// asking is held for reading by whoever waits for an answer of raft's main loop, which forgets what is in its
+	// queues when it ends: Stop lets them finish first.
+	asking  sync.RWMutex
+	stopped bool // guarded by asking
 }
 
 // leadership is what is known of this server's own.
@@ -132,7 +137,7 @@ func (n *Node) reign(led <-chan bool) {
 	ctx, cancel := context.WithCancel(n.ctx)
 	var duties sync.WaitGroup
 	duties.Go(func() {
-		for n.raft.Barrier(time.Minute).Error() != nil {
+		for n.ask(func() raft.Future { return n.raft.Barrier(time.Minute) }) != nil {
 			if ctx.Err() != nil || n.raft.State() != raft.Leader {
 				return
 			}
@@ -161,6 +166,9 @@ func (n *Node) reign(led <-chan bool) {
 // Stop ends this server's part in the cluster, after which the state can still be read but not written.
 func (n *Node) Stop() error {
 	n.stop()
+	n.asking.Lock()
+	n.stopped = true
+	n.asking.Unlock()
 	err := n.raft.Shutdown().Error()
 	n.done.Wait()
 	return errors.Join(err, n.trans.Close(), n.store.close())
@@ -176,12 +184,22 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 	if at, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(at))
 	}
-	future := n.raft.Apply(entry, wait)
-	if err := future.Error(); err != nil {
+	var future raft.ApplyFuture
+	if err := n.ask(func() raft.Future { future = n.raft.Apply(entry, wait); return future }); err != nil {
 		return nil, n.explain(err)
 	}
 	answer := future.Response().(applied)
 	return answer.value, answer.err
+}
+
+// ask puts something to raft's main loop and blocks for the answer.
+func (n *Node) ask(what func() raft.Future) error {
+	n.asking.RLock()
+	defer n.asking.RUnlock()
+	if n.stopped {
+		return raft.ErrRaftShutdown
+	}
+	return what().Error()
 }
 
 // enqueueTimeout bounds the wait for a place in the queue of writes.
@@ -210,7 +228,7 @@ func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMet
 	case !leads:
 		return state.ReadMeta{}, state.ErrNoLeader
 	case opts.Consistency == state.Consistent:
-		if err := n.round.join(ctx, func() error { return n.raft.VerifyLeader().Error() }); err != nil {
+		if err := n.round.join(ctx, func() error { return n.ask(n.raft.VerifyLeader) }); err != nil {
 			return state.ReadMeta{}, n.explain(err)
 		}
 	}
