@@ -1,0 +1,196 @@
+package local
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lictor/catalog"
+)
+
+// A store keeps registrations in the data directory, one JSON file each, named by the hash of the id:
+//
+//	services/<hash>        what came over HTTP
+//	checks/<hash>          likewise, also maintenance
+//	checks/state/<hash>    the last state of a TTL check
+//
+// A file is written beside its place, brought to the disk and then renamed. A store without a directory keeps nothing.
+// It has no lock: its owner orders the calls.
+type store struct {
+	dir string
+	log *slog.Logger
+}
+
+// A serviceFile is the content of a file in services.
+type serviceFile struct {
+	Token   string                     `json:",omitempty"`
+	Service *catalog.ServiceDefinition // without its checks, which have files of their own
+	Source  Source
+	Sidecar string `json:"SidecarOf,omitempty"`
+}
+
+// A checkFile is the content of a file in checks.
+type checkFile struct {
+	Token   string `json:",omitempty"`
+	Check   *catalog.Check
+	ChkType *catalog.CheckDefinition
+	Source  Source
+}
+
+// A stateFile is the content of a file in checks/state.
+type stateFile struct {
+	CheckID string
+	Status  string
+	Output  string
+	Expires int64 // Unix time in milliseconds
+}
+
+func hashOf(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])
+}
+
+func (s *store) servicePath(id string) string { return filepath.Join(s.dir, "services", hashOf(id)) }
+func (s *store) checkPath(id string) string   { return filepath.Join(s.dir, "checks", hashOf(id)) }
+func (s *store) statePath(id string) string {
+	return filepath.Join(s.dir, "checks", "state", hashOf(id))
+}
+
+// open makes the directories.
+func (s *store) open() error {
+	if s.dir == "" {
+		return nil
+	}
+	for _, d := range []string{"services", "checks", filepath.Join("checks", "state")} {
+		if err := os.MkdirAll(filepath.Join(s.dir, d), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write puts a value into a file that is there as a whole or not at all. Durable says that it must outlive a loss of
+// power and not only the process.
+func (s *store) write(path string, value any, durable bool) error {
+	if s.dir == "" {
+		return nil
+	}
+	content, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	next := path + ".tmp"
+	if err := writeFile(next, content, durable); err != nil {
+		return err
+	}
+	if err := os.Rename(next, path); err != nil {
+		return err
+	}
+	if durable {
+		return syncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+func writeFile(path string, content []byte, durable bool) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// remove deletes a file, if it is there.
+func (s *store) remove(path string) error {
+	if s.dir == "" {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// loadAll reads all files of a directory into values. A file that cannot be read is moved aside.
+func loadAll[T any](s *store, dir string, valid func(*T) bool) ([]*T, error) {
+	if s.dir == "" {
+		return nil, nil
+	}
+	dir = filepath.Join(s.dir, dir)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []*T
+	for _, f := range files {
+		path := filepath.Join(dir, f.Name())
+		if f.IsDir() || strings.HasSuffix(path, damaged) {
+			continue
+		}
+		if strings.HasSuffix(path, ".tmp") { // the process died while it wrote this
+			os.Remove(path)
+			continue
+		}
+		v, err := load(path, valid)
+		if err != nil {
+			s.setAside(path, err)
+			continue
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+var errIncomplete = errors.New("the file lacks what a registration needs")
+
+func load[T any](path string, valid func(*T) bool) (*T, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	v := new(T)
+	if err := json.Unmarshal(content, v); err != nil {
+		return nil, err
+	}
+	if !valid(v) {
+		return nil, errIncomplete
+	}
+	return v, nil
+}
+
+// damaged is the ending of files that could not be read.
+const damaged = ".damaged"
+
+func (s *store) setAside(path string, reason error) {
+	s.log.Warn("set a damaged file aside; what it held is not registered", "file", path, "kept_as", path+damaged, "error", reason)
+	if err := os.Rename(path, path+damaged); err != nil {
+		s.log.Warn("failed to set a damaged file aside", "file", path, "error", err)
+	}
+}
+
+func (f *serviceFile) valid() bool { return f.Service != nil && f.Service.Name != "" }
+
+func (f *checkFile) valid() bool {
+	return f.Check != nil && f.ChkType != nil && f.Check.CheckID != "" && f.Check.Name != ""
+}
+
+func (f *stateFile) valid() bool { return f.CheckID != "" }
