@@ -1,0 +1,51 @@
+package config
+
+// Auto is how a client agent gets certificates, and with auto_config also its settings, from the servers.
+type Auto struct {
+	Encrypt AutoEncrypt `config:"auto_encrypt"`
+	Config  AutoConfig  `config:"auto_config"`
+}
+
+// AutoEncrypt gets a client agent its certificate.
+type AutoEncrypt struct {
+	TLS      bool     `config:"tls" debug:"AutoEncryptTLS"`            // on a client: ask the servers for a certificate
+	DNSSAN   []string `config:"dns_san" debug:"AutoEncryptDNSSAN"`     // further names in the certificate
+	IPSAN    []string `config:"ip_san" debug:"AutoEncryptIPSAN"`       // further addresses in the certificate
+	AllowTLS bool     `config:"allow_tls" debug:"AutoEncryptAllowTLS"` // on a server: answer such requests
+}
+
+// AutoConfig gets a client agent its settings.
+type AutoConfig struct {
+	Enabled       bool              `config:"enabled"`          // ask the servers for settings
+	IntroToken    string            `config:"intro_token"`      // JWT that introduces the agent
+	IntroFile     string            `config:"intro_token_file"` // file with that JWT
+	Servers       []string          `config:"server_addresses"` // servers to ask
+	DNSSANs       []string          `config:"dns_sans"`         // further names in the certificate
+	IPSANs        []string          `config:"ip_sans"`          // further addresses in the certificate
+	Authorization AutoAuthorization `config:"authorization"`
+}
+
+// AutoAuthorization is whom servers answer.
+type AutoAuthorization struct {
+	Enabled bool       `config:"enabled"` // answer requests for settings
+	Static  AutoStatic `config:"static"`
+}
+
+// AutoStatic is how introducing JWTs are checked.
+type AutoStatic struct {
+	Assertions   []string          `config:"claim_assertions"`        // expressions that must hold of the claims
+	AllowReuse   bool              `config:"allow_reuse"`             // let a JWT be used more than once
+	Algorithms   []string          `config:"jwt_supported_algs"`      // signature algorithms that are accepted
+	Audiences    []string          `config:"bound_audiences"`         // audiences that are accepted
+	Mappings     map[string]string `config:"claim_mappings"`          // names of claims for expressions
+	ListMappings map[string]string `config:"list_claim_mappings"`     // names of list claims for expressions
+	DiscoveryURL string            `config:"oidc_discovery_url"`      // where the keys are found by OIDC discovery
+	DiscoveryCA  string            `config:"oidc_discovery_ca_cert"`  // certificate authority of that place
+	JWKSURL      string            `config:"jwks_url"`                // where the keys are
+	JWKSCA       string            `config:"jwks_ca_cert"`            // certificate authority of that place
+	Keys         []string          `config:"jwt_validation_pub_keys"` // the keys themselves
+	Issuer       string            `config:"bound_issuer"`            // issuer that is accepted
+	ExpirySlack  string            `config:"expiration_leeway"`       // slack of expiry
+	NotBefore    string            `config:"not_before_leeway"`       // slack of the first moment of validity
+	ClockSkew    string            `config:"clock_skew_leeway"`       // slack of clocks
+}

@@ -1,0 +1,33 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Federate is how this datacenter works with others.
+type Federate struct {
+	Primary          string        `config:"primary_datacenter" debug:"PrimaryDatacenter"`              // datacenter that owns ACLs and the certificate authority; by default this one
+	Gateways         []string      `config:"primary_gateways" debug:"PrimaryGateways"`                  // mesh gateways of the primary datacenter
+	GatewaysInterval time.Duration `config:"primary_gateways_interval" debug:"PrimaryGatewaysInterval"` // pause between attempts to reach them
+	RetryJoin        []string      `config:"retry_join_wan" debug:"RetryJoinWAN"`                       // servers of other datacenters to join, again and again until one answers
+	RetryInterval    time.Duration `config:"retry_interval_wan" debug:"RetryJoinIntervalWAN"`           // pause between attempts to join
+	RetryMax         int           `config:"retry_max_wan" debug:"RetryJoinMaxAttemptsWAN"`             // attempts before the agent gives up and ends; 0 means no end
+	ReconnectTimeout time.Duration `config:"reconnect_timeout_wan" debug:"ReconnectTimeoutWAN"`         // when a failed server of another datacenter is forgotten
+}
+
+func defaultFederate() Federate {
+	return Federate{GatewaysInterval: 30 * time.Second, RetryInterval: 30 * time.Second, ReconnectTimeout: 72 * time.Hour}
+}
+
+func (f *Federate) check(r *report, datacenter string) {
+	f.Primary = strings.ToLower(f.Primary)
+	if f.Primary == "" {
+		f.Primary = datacenter
+	}
+	r.matches("primary_datacenter", f.Primary, `^[a-z0-9_-]{1,64}$`, "1 to 64 letters, digits, dashes and underscores")
+	atLeast(r, "retry_max_wan", f.RetryMax, 0)
+	r.positive("retry_interval_wan", f.RetryInterval)
+	r.positive("primary_gateways_interval", f.GatewaysInterval)
+	checkReconnect(r, "reconnect_timeout_wan", f.ReconnectTimeout)
+}

@@ -1,0 +1,90 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+)
+
+// A NoEffect is something that is set, but does nothing in this version.
+type NoEffect struct {
+	Key     string // the dotted key; it stands for all keys below it, too
+	Feature string // the capability that it belongs to, which this version does not have yet
+}
+
+// notYet is the list of keys whose capability is not there yet. Who builds the capability deletes its rows.
+func notYet() []NoEffect {
+	return []NoEffect{
+		{"acl", "access control"},
+		{"audit", "audit log"},
+		{"auto_config", "automatic settings of clients"},
+		{"auto_encrypt", "certificates of clients"},
+		{"autopilot", "autopilot"},
+		{"cache", "cache of the agent"},
+		{"config_entries", "configuration entries"},
+		{"connect.ca_config", "settings of the certificate authority"},
+		{"connect.ca_provider", "other certificate authorities"},
+		{"connect.default_deregister_critical_service_after", "service mesh"},
+		{"connect.enable_mesh_gateway_wan_federation", "mesh gateways between datacenters"},
+		{"default_intention_policy", "intentions"},
+		{"enable_agent_tls_for_checks", "TLS"},
+		{"enable_central_service_config", "configuration entries"},
+		{"experiments", "experiments"},
+		{"partition", "admin partitions"},
+		{"peering", "peering of clusters"},
+		{"performance.enable_xds_load_balancing", "service mesh"},
+		{"performance.grpc_keepalive_interval", "gRPC"},
+		{"performance.grpc_keepalive_timeout", "gRPC"},
+		{"ports.https", "TLS"},
+		{"ports.grpc", "gRPC"},
+		{"ports.grpc_tls", "gRPC"},
+		{"addresses.https", "TLS"},
+		{"addresses.grpc", "gRPC"},
+		{"addresses.grpc_tls", "gRPC"},
+		{"primary_datacenter", "several datacenters"},
+		{"primary_gateways", "mesh gateways between datacenters"},
+		{"primary_gateways_interval", "mesh gateways between datacenters"},
+		{"raft_logstore.verification", "verification of the log"},
+		{"read_replica", "servers without a vote"},
+		{"reconnect_timeout_wan", "several datacenters"},
+		{"retry_interval_wan", "several datacenters"},
+		{"retry_join_wan", "several datacenters"},
+		{"retry_max_wan", "several datacenters"},
+		{"segment", "network segments"},
+		{"segments", "network segments"},
+		{"server_name", "TLS"},
+		{"snapshot_agent", "automatic backups"},
+		{"tls", "TLS"},
+		{"ui_config", "web interface"},
+		{"watches", "watches"},
+		{"xds", "service mesh"},
+	}
+}
+
+// noEffect finds what sources set, to other than its default, that does nothing yet.
+func (c *Config) noEffect(origins map[string]Origin, dev bool) []NoEffect {
+	defaults := Default()
+	if dev {
+		defaults.develop()
+	}
+	defaults.Federate.Primary = c.Node.Datacenter
+	standard := map[string]any{}
+	walk(reflect.ValueOf(defaults).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) {
+		standard[key] = v.Interface()
+	})
+	changed := map[string]bool{}
+	walk(reflect.ValueOf(c).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) {
+		if _, set := origins[key]; set && !reflect.DeepEqual(standard[key], v.Interface()) {
+			changed[key] = true
+		}
+	})
+	var found []NoEffect
+	for _, row := range notYet() {
+		for key := range changed {
+			if key == row.Key || strings.HasPrefix(key, row.Key+".") {
+				found = append(found, row)
+				break
+			}
+		}
+	}
+	return found
+}

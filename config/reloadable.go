@@ -1,0 +1,55 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// reloadable is the list of keys that may change while the agent runs. A name stands for all keys below it, too.
+func reloadable() []string {
+	return []string{
+		"acl.tokens",
+		"checks",
+		"config_entries",
+		"discard_check_output",
+		"dns_config",
+		"http_config.block_endpoints",
+		"limits",
+		"locality",
+		"log_level",
+		"node_meta",
+		"raft_snapshot_interval",
+		"raft_snapshot_threshold",
+		"raft_trailing_logs",
+		"recursors",
+		"reporting",
+		"services",
+		"telemetry.filter_default",
+		"telemetry.prefix_filter",
+		"tls",
+		"watches",
+	}
+}
+
+// Diff lists the keys, in the order of the schema, that differ between two loaded configurations and cannot change
+// while the agent runs.
+func Diff(old, new *Config) (notReloadable []string) {
+	before := map[string]any{}
+	walk(reflect.ValueOf(old).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) {
+		before[key] = v.Interface()
+	})
+	walk(reflect.ValueOf(new).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) {
+		if !covers(reloadable(), key) && !reflect.DeepEqual(before[key], v.Interface()) {
+			notReloadable = append(notReloadable, key)
+		}
+	})
+	return notReloadable
+}
+
+// covers says whether a list names a key or something that the key is below of.
+func covers(names []string, key string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		return key == name || strings.HasPrefix(key, name+".")
+	})
+}

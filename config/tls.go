@@ -1,0 +1,73 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// TLS is encryption by certificates, for each protocol.
+type TLS struct {
+	Defaults    TLSProtocol `config:"defaults" debug:"Defaults"`
+	InternalRPC TLSProtocol `config:"internal_rpc" debug:"InternalRPC"`
+	HTTPS       TLSProtocol `config:"https" debug:"HTTPS"`
+	GRPC        TLSProtocol `config:"grpc" debug:"GRPC"`
+}
+
+// TLSProtocol is encryption of one protocol. After Load the three protocols hold what they take from the defaults.
+type TLSProtocol struct {
+	CAFile         string `config:"ca_file" debug:"CAFile"`                              // file of the authorities that peers' certificates must be from
+	CAPath         string `config:"ca_path" debug:"CAPath"`                              // directory of the same
+	CertFile       string `config:"cert_file" debug:"CertFile"`                          // file of this agent's certificate
+	KeyFile        string `config:"key_file" debug:"KeyFile,secret"`                     // file of the certificate's key
+	MinVersion     string `config:"tls_min_version" debug:"TLSMinVersion"`               // TLSv1_0, TLSv1_1, TLSv1_2 or TLSv1_3
+	CipherSuites   string `config:"tls_cipher_suites" debug:"CipherSuites"`              // names of cipher suites, separated by commas
+	VerifyIncoming bool   `config:"verify_incoming" debug:"VerifyIncoming"`              // refuse clients without a certificate
+	VerifyOutgoing bool   `config:"verify_outgoing" debug:"VerifyOutgoing"`              // refuse servers without a certificate
+	VerifyName     bool   `config:"verify_server_hostname" debug:"VerifyServerHostname"` // refuse servers whose certificate does not say that they are one
+	UseAutoCert    bool   `config:"use_auto_cert" debug:"UseAutoCert"`                   // present the certificate of auto_encrypt or auto_config
+}
+
+func defaultTLS() TLS { return TLS{Defaults: TLSProtocol{MinVersion: "TLSv1_2"}} }
+
+func (t *TLS) check(r *report) {
+	protocols := []struct {
+		key string
+		to  *TLSProtocol
+	}{
+		{"tls.defaults", &t.Defaults}, {"tls.internal_rpc", &t.InternalRPC}, {"tls.https", &t.HTTPS}, {"tls.grpc", &t.GRPC},
+	}
+	for i, p := range protocols {
+		if i > 0 {
+			inherit(r, p.key, p.to, &t.Defaults)
+		}
+		p.to.check(r, p.key)
+	}
+	if r.isSet("tls.defaults.verify_server_hostname") && !r.isSet("tls.internal_rpc.verify_server_hostname") {
+		t.InternalRPC.VerifyName = t.Defaults.VerifyName
+	}
+}
+
+// inherit takes over from the defaults what a protocol does not set itself.
+func inherit(r *report, key string, to, from *TLSProtocol) {
+	t, f := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+	for i := range t.NumField() {
+		if !r.isSet(key + "." + t.Type().Field(i).Tag.Get("config")) {
+			t.Field(i).Set(f.Field(i))
+		}
+	}
+}
+
+func (p *TLSProtocol) check(r *report, key string) {
+	versions := []string{"TLSv1_0", "TLSv1_1", "TLSv1_2", "TLSv1_3"}
+	older := []string{"tls10", "tls11", "tls12", "tls13"}
+	if i := slices.Index(older, strings.ToLower(p.MinVersion)); i >= 0 {
+		p.MinVersion = versions[i]
+	}
+	if p.MinVersion != "TLS_AUTO" && r.isSet(key+".tls_min_version") {
+		r.oneOf(key+".tls_min_version", p.MinVersion, versions...)
+	}
+	if (p.CertFile == "") != (p.KeyFile == "") && (r.isSet(key+".cert_file") || r.isSet(key+".key_file")) {
+		r.refuse(key+".cert_file", "cert_file and key_file must be set together")
+	}
+}
