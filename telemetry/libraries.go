@@ -27,7 +27,8 @@ type installation struct {
 // Install makes the Registry the one that raft, raft-wal, serf and memberlist report to. Those libraries know no other
 // way than the global value of go-metrics, of which there are two lines (raft, serf and memberlist choose by a build
 // tag, raft-wal uses the older one): it is the one piece of process-wide state here, and of several agents in one
-// process the last to call Install has the libraries' numbers of all. Stop withdraws it.
+// process the last to call Install has the libraries' numbers of all. It must come before the libraries are opened, as
+// raft-wal keeps the value that it finds. Stop withdraws it.
 func (r *Registry) Install() error {
 	older, err := compat.NewGlobal(&compat.Config{FilterDefault: true, TimerGranularity: 1e6}, bridge[compat.Label]{r})
 	if err != nil {
