@@ -2,10 +2,12 @@ package dnsserver
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -29,18 +31,26 @@ func (s *Server) forward(ctx context.Context, settings *Settings, m *dns.Msg, q 
 }
 
 // recurse asks the recursors in turn until one has an answer; nil if none has. It blocks for at most the timeout for
-// each of them.
+// each of them, and does not ask at all while too many others wait.
 func (s *Server) recurse(ctx context.Context, settings *Settings, m *dns.Msg, tcp bool) *dns.Msg {
+	select {
+	case s.recursing <- struct{}{}:
+		defer func() { <-s.recursing }()
+	default:
+		return nil
+	}
 	client := dns.Client{Net: "udp", Timeout: settings.RecursorTimeout, UDPSize: maxPacket}
 	if tcp {
 		client.Net = "tcp"
 	}
+	m = m.Copy()
+	m.Id = dns.Id() // not the asker's choice
 	var last *dns.Msg
 	for _, server := range order(settings) {
 		if s.own(server) {
 			continue
 		}
-		r, _, err := client.ExchangeContext(ctx, m, server)
+		r, err := exchange(ctx, &client, m, server)
 		if err != nil {
 			s.Log.Warn("recursor failed", "recursor", server, "error", err)
 			continue
@@ -51,6 +61,29 @@ func (s *Server) recurse(ctx context.Context, settings *Settings, m *dns.Msg, tc
 		last = r
 	}
 	return last
+}
+
+// exchange asks one recursor. It blocks until that answers, the client's timeout is over or ctx is done.
+func exchange(ctx context.Context, client *dns.Client, m *dns.Msg, server string) (*dns.Msg, error) {
+	conn, err := client.DialContext(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	r, _, err := client.ExchangeWithConnContext(ctx, m, conn)
+	if err == nil && !answers(r, m) {
+		err = errOtherQuestion
+	}
+	return r, err
+}
+
+var errOtherQuestion = errors.New("the answer is to another question")
+
+// answers tells whether r is an answer to m.
+func answers(r, m *dns.Msg) bool {
+	return r.Response && len(r.Question) == 1 && strings.EqualFold(r.Question[0].Name, m.Question[0].Name) &&
+		r.Question[0].Qtype == m.Question[0].Qtype
 }
 
 // order is the order in which to ask the recursors.

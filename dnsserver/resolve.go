@@ -165,7 +165,7 @@ func (t *task) chase(target string) []dns.RR {
 		next.run()
 		t.reply.live = append(t.reply.live, next.reply.live...)
 		t.reply.volatile = t.reply.volatile || next.reply.volatile
-		return answers(next.reply.units)
+		return records(next.reply.units)
 	}
 	if len(t.settings.Recursors) == 0 {
 		return nil
@@ -178,7 +178,7 @@ func (t *task) chase(target string) []dns.RR {
 	return nil
 }
 
-func answers(units []unit) []dns.RR {
+func records(units []unit) []dns.RR {
 	var out []dns.RR
 	for _, u := range units {
 		out = append(out, u.answer...)

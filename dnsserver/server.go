@@ -47,10 +47,11 @@ func NewMetrics(r *telemetry.Registry) Metrics {
 // A Server answers over UDP and TCP between Start and Stop.
 type Server struct {
 	Config
-	domains  []string
-	settings atomic.Pointer[Settings]
-	answers  *answerCache
-	slots    chan struct{} // one for each question that is answered aside from the readers
+	domains   []string
+	settings  atomic.Pointer[Settings]
+	answers   *answerCache
+	slots     chan struct{} // one for each question that is answered aside from the readers
+	recursing chan struct{} // one for each question that is with a recursor
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -61,8 +62,12 @@ type Server struct {
 	conns   map[net.Conn]bool
 }
 
-// maxAside bounds the questions that are answered at the same time aside from the readers; more are dropped.
-const maxAside = 1024
+const (
+	// maxAside bounds the questions that are answered at the same time aside from the readers; more are dropped.
+	maxAside = 1024
+	// maxRecursing bounds how many of them may wait for recursors, so that those of our domains always find room.
+	maxRecursing = 512
+)
 
 // New makes a Server that listens nowhere yet.
 func New(c Config) *Server {
@@ -79,7 +84,10 @@ func New(c Config) *Server {
 		c.MaxBytes = 32 << 20
 	}
 	c.Datacenter = strings.ToLower(c.Datacenter)
-	s := &Server{Config: c, answers: newAnswerCache(c.MaxAnswers, c.MaxBytes), slots: make(chan struct{}, maxAside), conns: map[net.Conn]bool{}}
+	s := &Server{
+		Config: c, answers: newAnswerCache(c.MaxAnswers, c.MaxBytes), conns: map[net.Conn]bool{},
+		slots: make(chan struct{}, maxAside), recursing: make(chan struct{}, maxRecursing),
+	}
 	s.domains = []string{domain(c.Domain, "consul.")}
 	if c.AltDomain != "" {
 		s.domains = append(s.domains, domain(c.AltDomain, ""))

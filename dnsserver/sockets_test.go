@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -29,7 +30,7 @@ func started(t *testing.T, c Config, address string) (*Server, string) {
 	return s, net.JoinHostPort("127.0.0.1", port)
 }
 
-func exchange(t *testing.T, network, address string, m *dns.Msg) *dns.Msg {
+func request(t *testing.T, network, address string, m *dns.Msg) *dns.Msg {
 	t.Helper()
 	c := dns.Client{Net: network, Timeout: 5 * time.Second}
 	r, _, err := c.Exchange(m, address)
@@ -45,7 +46,7 @@ func TestSockets(t *testing.T) {
 			s, address := started(t, Config{Lookup: town(), Datacenter: "dc1", Settings: Defaults()}, listen)
 			for range 3 {
 				for _, network := range []string{"udp", "tcp"} {
-					if r := exchange(t, network, address, question("Web.service.consul", "A")); len(r.Answer) != 2 {
+					if r := request(t, network, address, question("Web.service.consul", "A")); len(r.Answer) != 2 {
 						t.Errorf("%s: %v", network, r)
 					}
 				}
@@ -63,7 +64,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	for range 4 {
 		running.Go(func() {
 			for range 200 {
-				if r := exchange(t, "udp", address, question("web.service.consul", "SRV")); len(r.Answer) != 3 {
+				if r := request(t, "udp", address, question("web.service.consul", "SRV")); len(r.Answer) != 3 {
 					t.Errorf("got %v", r)
 				}
 			}
@@ -210,13 +211,43 @@ func TestRecursors(t *testing.T) {
 	}
 }
 
+// TestSilentRecursor has a recursor that never answers, and many who wait for it: our own names are answered all the same.
+func TestSilentRecursor(t *testing.T) {
+	p, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	settings := Defaults()
+	settings.Recursors, settings.RecursorTimeout = []string{p.LocalAddr().String()}, time.Minute
+	s, address := started(t, Config{Lookup: town(), Datacenter: "dc1", Settings: settings}, "127.0.0.1:0")
+	c, err := net.Dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	packet, _ := question("example.com", "A").Pack()
+	for waiting := range maxRecursing {
+		c.Write(packet)
+		for len(s.recursing) == waiting {
+			runtime.Gosched()
+		}
+	}
+	if r := request(t, "udp", address, question("web.service.consul", "A")); len(r.Answer) != 2 {
+		t.Errorf("got %v", r)
+	}
+	if r := request(t, "udp", address, question("example.com", "A")); r.Rcode != dns.RcodeServerFailure {
+		t.Errorf("one too many: %v", r)
+	}
+}
+
 // TestRecursorIsItself has a server that is its own recursor: it does not ask itself.
 func TestRecursorIsItself(t *testing.T) {
 	s, address := started(t, Config{Lookup: town(), Datacenter: "dc1", Settings: Defaults()}, "127.0.0.1:0")
 	settings := Defaults()
 	settings.Recursors = []string{address}
 	s.Reload(settings)
-	if r := exchange(t, "udp", address, question("example.com", "A")); r.Rcode != dns.RcodeServerFailure {
+	if r := request(t, "udp", address, question("example.com", "A")); r.Rcode != dns.RcodeServerFailure {
 		t.Errorf("got %v", r)
 	}
 }
