@@ -1,87 +1,74 @@
 package local
 
 import (
-	"fmt"
+	"context"
 
 	"lictor/catalog"
+	"lictor/health"
+	"lictor/rpc"
+	"lictor/view"
 )
 
-// aliases are the checks that take over the health of a service of this agent, by its id, or of this node, by "".
-type aliases map[string]map[*check]bool
-
-func (a aliases) add(target string, c *check) {
-	if a[target] == nil {
-		a[target] = map[*check]bool{}
-	}
-	a[target][c] = true
-}
-
-func (a aliases) remove(target string, c *check) {
-	delete(a[target], c)
-	if len(a[target]) == 0 {
-		delete(a, target)
-	}
-}
-
-// aliasOf tells of an alias check of this agent's own things what it stands for. Those of other nodes are run.
-func (s *State) aliasOf(d *catalog.CheckDefinition) (target string, ok bool) {
-	own := d.AliasNode == "" || d.AliasNode == s.Node.Node || d.AliasNode == s.Node.ID
-	return d.AliasService, d.Type() == catalog.TypeAlias && own
-}
-
-// refresh brings the aliases of a service up to date, or those of the node. The caller holds mu.
-func (s *State) refresh(target string) {
-	if s.refreshing[target] { // aliases that stand for one another
-		return
-	}
-	s.refreshing[target] = true
-	defer delete(s.refreshing, target)
-	for c := range s.alias[target] {
-		s.follow(c, target)
-	}
-}
-
-// follow gives an alias the state of what it stands for.
-func (s *State) follow(c *check, target string) {
-	status, output := s.healthOf(target, c)
-	s.apply(c, status, output)
-}
-
-// healthOf is the worst state among the checks of a service of this agent, or of this node, apart from one of them.
-func (s *State) healthOf(target string, except *check) (status, output string) {
-	var all map[string]*check
-	if target == "" {
-		all = s.table.nodeChecks
-	} else if e := s.table.service(target); e != nil {
-		all = e.checks
-	} else {
-		return catalog.Critical, fmt.Sprintf("Service %s could not be found on node %s", target, s.Node.Node)
-	}
-	status, output = catalog.Passing, "No checks found."
-	if target == "" {
-		output = allPassing // serfHealth: this agent is alive
-	}
-	for _, id := range sortedKeys(all) {
-		c := all[id]
-		if c == except {
-			continue
+// Aliased implements health.AliasSource: checks of this agent come from the State, those of other nodes from Health.Alias.
+func (s *State) Aliased(ctx context.Context, q health.AliasQuery) (health.AliasState, error) {
+	if q.Node != "" && q.Node != s.Node.Node && q.Node != s.Node.ID {
+		if s.Health.Alias == nil {
+			return health.AliasState{}, rpc.Errorf(rpc.Invalid, "the checks of other nodes are out of reach")
 		}
-		switch c.row.Status {
-		case catalog.Critical:
-			return catalog.Critical, failing(c)
-		case catalog.Warning:
-			status, output = catalog.Warning, failing(c)
-		case catalog.Passing:
-			if status == catalog.Passing {
-				output = allPassing
-			}
+		return s.Health.Alias.Aliased(ctx, q)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.Service == "" {
+		return s.nodeHealth(q), nil
+	}
+	state := health.AliasState{Changed: s.table.watchChecks(q.Service)}
+	e := s.table.service(q.Service)
+	if e == nil {
+		return state, nil
+	}
+	state.Found = true
+	for _, id := range sortedKeys(e.checks) {
+		if id != q.Check {
+			state.Checks = append(state.Checks, e.checks[id].row)
 		}
 	}
-	return status, output
+	return state, nil
 }
 
-const allPassing = "All checks passing."
+// nodeHealth is the health of this node, which is alive. Aliases do not count: two of them would hold each other up.
+func (s *State) nodeHealth(q health.AliasQuery) health.AliasState {
+	state := health.AliasState{Found: true, Changed: s.table.watchChecks("")}
+	state.Checks = append(state.Checks, &catalog.Check{CheckID: serfHealth, Status: catalog.Passing})
+	for _, id := range sortedKeys(s.table.nodeChecks) {
+		if c := s.table.nodeChecks[id]; id != q.Check && c.row.Type != catalog.TypeAlias {
+			state.Checks = append(state.Checks, c.row)
+		}
+	}
+	return state
+}
 
-func failing(c *check) string {
-	return fmt.Sprintf("Aliased check %q failing: %s", c.row.Name, c.row.Output)
+// Aliased reads the checks of another node from the catalog.
+func (s *Servers) Aliased(ctx context.Context, q health.AliasQuery) (health.AliasState, error) {
+	opts := view.Options{Header: rpc.Header{Token: q.Token}}
+	args := catalog.NodeChecks{Node: q.Node}
+	answer, err := view.Read(ctx, s.Views, catalog.NodeChecksQuery, &opts, args)
+	if err != nil {
+		return health.AliasState{}, err
+	}
+	changed := make(chan struct{})
+	state := health.AliasState{Checks: answer.Value().Rows, Found: q.Service == "", Changed: changed}
+	services, err := view.Read(ctx, s.Views, catalog.NodeServicesQuery, &opts, catalog.OnNode{Node: q.Node})
+	if err != nil {
+		return health.AliasState{}, err
+	}
+	for _, row := range services.Value().Services {
+		state.Found = state.Found || row.ID == q.Service
+	}
+	opts.MinIndex = answer.Index()
+	go func() { // ends when the answer changes, at the latest after the longest wait, or with the check
+		defer close(changed)
+		view.Read(ctx, s.Views, catalog.NodeChecksQuery, &opts, args)
+	}()
+	return state, nil
 }

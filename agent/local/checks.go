@@ -47,10 +47,10 @@ func (s *State) install(c *check, inherit bool) error {
 		c.token = firstOf(c.token, e.token)
 	}
 	r := s.put(c, inherit)
-	s.refresh(c.row.ServiceID)
+	s.table.checksChanged(c.row.ServiceID)
 	s.mu.Unlock()
 	signal(s.wake)
-	return s.start([]run{r})
+	return s.start([]*check{r})
 }
 
 // DeregisterCheck removes a check.
@@ -69,7 +69,7 @@ func (s *State) removeCheck(id string) error {
 		return UnknownCheck(id)
 	}
 	s.drop(c)
-	s.refresh(c.row.ServiceID)
+	s.table.checksChanged(c.row.ServiceID)
 	s.mu.Unlock()
 	signal(s.wake)
 	return s.discard(id)
@@ -77,18 +77,8 @@ func (s *State) removeCheck(id string) error {
 
 // drop takes a check out of the table. The caller holds mu.
 func (s *State) drop(c *check) {
-	s.quiet(c)
-	s.table.dropCheck(c)
-}
-
-// quiet ends what waits for a check that goes or is replaced. The caller holds mu.
-func (s *State) quiet(c *check) {
 	stopTimer(&c.deferral)
-	stopTimer(&c.reaper)
-	stopTimer(&c.expiry)
-	if target, ok := s.aliasOf(c.def); ok {
-		s.alias.remove(target, c)
-	}
+	s.table.dropCheck(c)
 }
 
 func stopTimer(t **time.Timer) {
@@ -103,6 +93,7 @@ func (s *State) report(c *check, status, output string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.table.check(c.row.CheckID) == c {
+		c.heard = true
 		s.apply(c, status, output)
 	}
 }
@@ -112,7 +103,6 @@ func (s *State) apply(c *check, status, output string) {
 	if s.settings.DiscardCheckOutput {
 		output = ""
 	}
-	s.watchCritical(c, status)
 	if status == c.row.Status && output == c.row.Output {
 		return
 	}
@@ -126,7 +116,7 @@ func (s *State) apply(c *check, status, output string) {
 		stopTimer(&c.deferral)
 		s.touchCheck(c)
 	}
-	s.refresh(row.ServiceID)
+	s.table.checksChanged(row.ServiceID)
 }
 
 func (s *State) touchCheck(c *check) {
@@ -150,32 +140,22 @@ func (s *State) deferOutput(c *check) {
 	})
 }
 
-// watchCritical starts or ends the time after which a critical check has its service deregistered.
-func (s *State) watchCritical(c *check, status string) {
-	d := time.Duration(c.def.DeregisterCriticalServiceAfter)
-	if status != catalog.Critical || d <= 0 || c.row.ServiceID == "" {
-		stopTimer(&c.reaper)
-		return
-	}
-	if c.reaper == nil {
-		c.reaper = s.after(d, func() { s.reap(c) })
-	}
-}
-
-// reap deregisters the service of a check that has been critical for too long.
-func (s *State) reap(c *check) {
+// Reap deregisters the service of a check that has been critical for as long as its definition allows. A check that
+// has not run yet does not count. It is what health.Config.Reap calls.
+func (s *State) Reap(serviceID, checkID string) {
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	s.mu.Lock()
-	due := c.reaper != nil && s.table.check(c.row.CheckID) == c
+	c := s.table.check(checkID)
+	due := c != nil && c.heard && c.row.ServiceID == serviceID && c.row.Status == catalog.Critical
 	s.mu.Unlock()
 	if !due {
 		return
 	}
 	s.Log.Info("deregister a service whose check has been critical for too long",
-		"service", c.row.ServiceID, "check", c.row.CheckID, "after", c.def.DeregisterCriticalServiceAfter.String())
-	if err := s.remove(c.row.ServiceID); err != nil {
-		s.Log.Error("failed to deregister a critical service", "service", c.row.ServiceID, "error", err)
+		"service", serviceID, "check", checkID, "after", c.def.DeregisterCriticalServiceAfter.String())
+	if err := s.remove(serviceID); err != nil {
+		s.Log.Error("failed to deregister a critical service", "service", serviceID, "error", err)
 	}
 }
 

@@ -47,8 +47,7 @@ type check struct {
 	row      *catalog.Check
 	alone    bool        // it is not part of its service's definition
 	deferral *time.Timer // set while a change of output waits to be written
-	reaper   *time.Timer // set while the service is to be deregistered unless the check recovers
-	expiry   *time.Timer // of a TTL check: when it is critical unless it is heard of
+	heard    bool        // it has reported since it was registered
 }
 
 // A kind tells services and checks apart.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"time"
 
 	"lictor/catalog"
+	"lictor/health"
 	"lictor/rpc"
 )
 
@@ -60,7 +62,14 @@ func (s *State) permit(d *catalog.CheckDefinition, source Source) error {
 	if !catalog.ValidStatus(d.Status) {
 		return rpc.Errorf(rpc.Invalid, "Status for checks must 'passing', 'warning', 'critical'")
 	}
-	return s.Runner.Permit(d, source == API)
+	return permission(s.Runner.Allowed(d, source == API))
+}
+
+func permission(err error) error {
+	if err != nil {
+		return rpc.Errorf(rpc.Invalid, "Invalid check: %v", err)
+	}
+	return nil
 }
 
 // enter puts a registration on the disk, into the table and to the runner. The caller holds registering.
@@ -72,7 +81,7 @@ func (s *State) enter(r registration) error {
 	e := &service{def: r.def, row: instanceOf(r.def, s.Node.Node), parent: r.parent}
 	e.source, e.token = r.source, firstOf(r.def.Token, r.token)
 	s.table.putService(e)
-	var runs []run
+	var runs []*check
 	named := map[string]bool{}
 	for _, d := range r.def.Checks {
 		named[d.ID] = true
@@ -90,7 +99,7 @@ func (s *State) enter(r registration) error {
 	for _, id := range dropped {
 		s.drop(e.checks[id])
 	}
-	s.refresh(e.row.ID)
+	s.table.checksChanged(e.row.ID)
 	s.mu.Unlock()
 	signal(s.wake)
 	for _, id := range dropped {
@@ -136,58 +145,50 @@ func (s *State) keepCheck(d *catalog.CheckDefinition, row *catalog.Check, token 
 	return nil
 }
 
-// A run is a check that the runner is to be told of.
-type run struct {
-	check *check
-	row   *catalog.Check
-}
-
-// put enters a check into the table; inherit says that one with its id and type leaves its state to it. The caller holds
-// mu.
-func (s *State) put(c *check, inherit bool) run {
-	old := s.table.check(c.row.CheckID)
-	if old != nil && old.row.Type == c.row.Type {
-		if inherit {
+// put enters a check into the table and returns it if it is to be run from now on; inherit says that one with its id and
+// type leaves its state to it. The caller holds mu.
+func (s *State) put(c *check, inherit bool) *check {
+	if old := s.table.check(c.row.CheckID); old != nil {
+		same := old.row.Type == c.row.Type
+		if inherit && same {
 			c.row.Status, c.row.Output = old.row.Status, old.row.Output
 		}
-		if c.row.Type != catalog.TypeTTL && reflect.DeepEqual(old.def, c.def) { // it goes on running undisturbed
-			old.row, old.token, old.source = c.row, c.token, c.source
+		if same && c.row.Type != catalog.TypeTTL && reflect.DeepEqual(old.def, c.def) { // it goes on running undisturbed
+			old.row, old.token, old.source, old.alone = c.row, c.token, c.source, c.alone
 			s.table.putCheck(old)
-			return run{}
+			return nil
 		}
-	}
-	if old != nil {
-		s.quiet(old)
+		stopTimer(&old.deferral)
 	}
 	s.table.putCheck(c)
-	switch target, alias := s.aliasOf(c.def); {
-	case alias:
-		s.alias.add(target, c)
-		s.follow(c, target)
-	case c.row.Type == catalog.TypeTTL:
-		s.expect(c)
-	case c.row.Type != maintenanceType:
-		return run{c, c.row}
-	}
-	return run{check: c}
+	return c
 }
 
-// start has the runner run checks in the place of those with the same ids. The caller holds registering, not mu.
-func (s *State) start(runs []run) error {
-	for _, r := range runs {
-		if r.check == nil {
+// start has the runner run checks, in the place of those with the same ids. One that it cannot run is not registered.
+// The caller holds registering, not mu.
+func (s *State) start(checks []*check) error {
+	var failed error
+	for _, c := range checks {
+		if c == nil || c.row.Type == maintenanceType {
 			continue
 		}
-		id := r.check.def.ID
-		s.Runner.Remove(id)
-		if r.row == nil { // it is not run, but what it replaces may have been
-			continue
-		}
-		if err := s.Runner.Add(r.row, r.check.def, func(status, output string) { s.report(r.check, status, output) }); err != nil {
-			return fmt.Errorf("run check %q: %w", id, err)
+		if err := s.run(c, 0); err != nil {
+			failed = firstError(failed, rpc.Errorf(rpc.Invalid, "Invalid check: %v", err))
+			failed = firstError(failed, s.removeCheck(c.def.ID))
 		}
 	}
-	return nil
+	return failed
+}
+
+// run has the runner run a check. Remaining is for how long the state of a TTL check is good, 0 for its whole TTL.
+func (s *State) run(c *check, remaining time.Duration) error {
+	s.mu.Lock()
+	row := c.row
+	s.mu.Unlock()
+	return s.Runner.Add(health.Check{
+		ID: row.CheckID, ServiceID: row.ServiceID, Definition: c.def, Status: row.Status, Output: row.Output,
+		Remaining: remaining, Report: func(status, output string) { s.report(c, status, output) },
+	})
 }
 
 // DeregisterService removes a service with its checks and its sidecar.
@@ -213,10 +214,10 @@ func (s *State) remove(id string) error {
 	}
 	checks := sortedKeys(e.checks)
 	for _, c := range e.checks {
-		s.quiet(c)
+		stopTimer(&c.deferral)
 	}
 	s.table.dropService(e)
-	s.refresh(id)
+	s.table.checksChanged(id)
 	s.mu.Unlock()
 	signal(s.wake)
 	err := s.disk.remove(s.disk.servicePath(id))

@@ -133,7 +133,7 @@ func httpNamed(name string) *catalog.CheckDefinition {
 }
 
 func TestTTL(t *testing.T) {
-	running(t, nil, func(b *bench) {
+	running(t, scheduled, func(b *bench) {
 		check := ttl(10 * time.Second)
 		check.Status = catalog.Passing
 		b.register(&catalog.ServiceDefinition{Name: "web", Check: check})
@@ -158,25 +158,21 @@ func TestTTL(t *testing.T) {
 }
 
 func TestCriticalServiceIsDeregistered(t *testing.T) {
-	running(t, nil, func(b *bench) {
-		check := httpCheck()
+	running(t, scheduled, func(b *bench) {
+		check := ttl(time.Minute)
 		check.DeregisterCriticalServiceAfter = catalog.Duration(time.Second)
 		b.register(&catalog.ServiceDefinition{Name: "web", Check: check})
-		time.Sleep(time.Hour)
+		time.Sleep(10 * time.Second)
 		if row, _ := b.Service("web"); row == nil {
-			t.Fatal("a service goes before its check has run")
+			t.Fatal("a service goes before its check was heard of")
 		}
-		b.hand.report("service:web", catalog.Critical, "")
-		time.Sleep(900 * time.Millisecond)
-		b.hand.report("service:web", catalog.Passing, "")
-		time.Sleep(time.Minute)
-		b.hand.report("service:web", catalog.Critical, "")
-		time.Sleep(500 * time.Millisecond)
-		b.hand.report("service:web", catalog.Critical, "still")
+		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, ""))
+		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Critical, ""))
+		time.Sleep(999 * time.Millisecond)
 		if row, _ := b.Service("web"); row == nil {
 			t.Fatal("a service goes too early")
 		}
-		time.Sleep(501 * time.Millisecond)
+		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		if row, _ := b.Service("web"); row != nil || b.mem.service("web") != nil {
 			t.Error("a critical service stays")
@@ -185,47 +181,54 @@ func TestCriticalServiceIsDeregistered(t *testing.T) {
 }
 
 func TestAlias(t *testing.T) {
-	b := open(t, nil)
-	defer b.Stop()
-	alias := func(of string) *catalog.CheckDefinition {
-		return &catalog.CheckDefinition{ID: "alias:" + of, Name: "alias", AliasService: of}
-	}
-	b.must(b.RegisterCheck(t.Context(), alias("web"), ""))
-	status := func(want, output string) {
-		t.Helper()
-		if got := b.CheckRow("alias:web"); got.Status != want || output != "" && got.Output != output {
-			t.Errorf("alias is %s (%s), want %s (%s)", got.Status, got.Output, want, output)
+	running(t, scheduled, func(b *bench) {
+		b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{ID: "alias", Name: "alias", AliasService: "web"}, ""))
+		status := func(want, output string) {
+			t.Helper()
+			synctest.Wait()
+			if got := b.CheckRow("alias"); got.Status != want || output != "" && got.Output != output {
+				t.Errorf("alias is %s (%s), want %s (%s)", got.Status, got.Output, want, output)
+			}
 		}
-	}
-	status(catalog.Critical, "")
-	b.register(&catalog.ServiceDefinition{Name: "web"})
-	status(catalog.Passing, "No checks found.")
-	b.register(&catalog.ServiceDefinition{Name: "web", Check: httpCheck()})
-	status(catalog.Critical, `Aliased check "Service 'web' check" failing: `)
-	b.hand.report("service:web", catalog.Passing, "fine")
-	status(catalog.Passing, "All checks passing.")
-	b.hand.report("service:web", catalog.Warning, "hmm")
-	status(catalog.Warning, `Aliased check "Service 'web' check" failing: hmm`)
-	b.must(b.DeregisterCheck(t.Context(), "service:web"))
-	status(catalog.Passing, "No checks found.")
-	b.must(b.DeregisterService(t.Context(), "web"))
-	status(catalog.Critical, "")
+		status(catalog.Critical, "")
+		b.register(&catalog.ServiceDefinition{Name: "web"})
+		status(catalog.Passing, "No checks found.")
+		b.register(&catalog.ServiceDefinition{Name: "web", Check: ttl(time.Hour)})
+		status(catalog.Critical, `Aliased check "Service 'web' check" failing: `)
+		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, "fine"))
+		status(catalog.Passing, "All checks passing.")
+		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Warning, "hmm"))
+		status(catalog.Warning, `Aliased check "Service 'web' check" failing: hmm`)
+		b.must(b.DeregisterCheck(t.Context(), "service:web"))
+		status(catalog.Passing, "No checks found.")
+		b.must(b.DeregisterService(t.Context(), "web"))
+		status(catalog.Critical, "")
 
-	b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{Name: "node", AliasNode: "node1"}, ""))
-	if got := b.CheckRow("node").Status; got != catalog.Critical { // the alias of web is a check of the node
-		t.Errorf("alias of the node is %s", got)
-	}
+		for _, name := range []string{"n1", "n2"} { // two of them do not hold each other up
+			b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{Name: name, AliasNode: "node1"}, ""))
+		}
+		synctest.Wait()
+		if got := b.CheckRow("n2"); got.Status != catalog.Passing || got.Output != "All checks passing." {
+			t.Errorf("alias of the node is %+v", got)
+		}
+		b.must(b.SetNodeMaintenance(t.Context(), true, "", ""))
+		synctest.Wait()
+		if got := b.CheckRow("n1").Status; got != catalog.Critical {
+			t.Errorf("alias of a node in maintenance is %s", got)
+		}
+	})
 }
 
-func TestAliasesOfOneAnother(t *testing.T) {
-	b := open(t, nil)
+func TestCheckThatCannotBeRun(t *testing.T) {
+	b := open(t, func(c *Config) { c.DataDir = t.TempDir() })
 	defer b.Stop()
-	b.register(&catalog.ServiceDefinition{Name: "a", Checks: []*catalog.CheckDefinition{{AliasService: "b"}, httpNamed("h")}})
-	b.register(&catalog.ServiceDefinition{Name: "b", Check: &catalog.CheckDefinition{AliasService: "a"}})
-	b.hand.report("service:a:2", catalog.Passing, "up")
-	b.hand.report("service:a:2", catalog.Critical, "down")
-	if got := b.CheckRow("service:b").Status; got != catalog.Critical {
-		t.Errorf("alias is %s", got)
+	wrong := httpNamed("x")
+	wrong.HTTP = "cannot be run"
+	if err := b.RegisterCheck(t.Context(), wrong, ""); rpc.CodeOf(err) != rpc.Invalid {
+		t.Errorf("got %v", err)
+	}
+	if len(b.Checks())+len(files(t, b.DataDir)) != 0 {
+		t.Error("a check that cannot be run is registered")
 	}
 }
 

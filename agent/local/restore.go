@@ -66,11 +66,13 @@ func (s *State) restoreCheck(f *checkFile) error {
 	if err == nil {
 		err = s.permit(c.def, API)
 	}
+	if err == nil {
+		err = s.install(c, false)
+	}
 	if err != nil {
 		s.Log.Warn("a check that was kept cannot be run any more and stays away", "check", id, "error", err)
-		return nil
 	}
-	return s.install(c, false)
+	return nil
 }
 
 // restoreStates gives TTL checks the states that are still good.
@@ -80,22 +82,27 @@ func (s *State) restoreStates() error {
 		return err
 	}
 	for _, f := range states {
-		if !s.restoreState(f, time.Now()) {
-			if err := s.disk.remove(s.disk.statePath(f.CheckID)); err != nil {
-				return err
-			}
+		if c, remaining := s.restoreState(f); c != nil {
+			err = s.run(c, remaining)
+		} else {
+			err = s.disk.remove(s.disk.statePath(f.CheckID))
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *State) restoreState(f *stateFile, now time.Time) bool {
+// restoreState gives a check the state that was kept, and tells for how long that is good; nil if it is not any more.
+func (s *State) restoreState(f *stateFile) (*check, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.table.check(f.CheckID)
-	if c == nil || c.row.Type != catalog.TypeTTL || now.UnixMilli() >= f.Expires || !catalog.ValidStatus(f.Status) || f.Status == "" {
-		return false
+	remaining := time.Until(time.UnixMilli(f.Expires))
+	if c == nil || c.row.Type != catalog.TypeTTL || remaining <= 0 || f.Status == "" || !catalog.ValidStatus(f.Status) {
+		return nil, 0
 	}
 	s.apply(c, f.Status, f.Output)
-	return true
+	return c, remaining
 }

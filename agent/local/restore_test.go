@@ -56,7 +56,7 @@ func TestRegistrationsSurvive(t *testing.T) {
 		}
 		checks := b.Checks()
 		checks["service:a/b c:2"].Status, checks["service:a/b c:2"].Output = catalog.Critical, "" // until it runs
-		checks["service:a/b c:3"].Output = ""                                                     // its TTL is over
+		checks["service:a/b c:3"].Status, checks["service:a/b c:3"].Output = catalog.Critical, "" // its TTL is over
 		checks["mem"].Status = catalog.Critical                                                   // never heard of
 		if diff := cmp.Diff(checks, c.Checks()); diff != "" {
 			t.Error(diff)
@@ -64,8 +64,11 @@ func TestRegistrationsSurvive(t *testing.T) {
 		if c.table.service("a/b c").token != "secret" || c.table.service("a/b c-sidecar-proxy").parent != "a/b c" {
 			t.Error("the token or the parent is lost")
 		}
-		if !c.hand.runs("service:a/b c:2") {
+		if _, runs := c.hand.find("service:a/b c:2"); !runs {
 			t.Error("a restored check does not run")
+		}
+		if state, _ := c.hand.find("service:a/b c:1"); state.Status != catalog.Warning || state.Remaining != 58*time.Second {
+			t.Errorf("a restored TTL check goes on with %+v", state)
 		}
 		c.must(c.DeregisterService(ctx, "a/b c"))
 		c.must(c.DeregisterCheck(ctx, "mem"))

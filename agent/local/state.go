@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lictor/catalog"
+	"lictor/health"
 	"lictor/rpc"
 )
 
@@ -21,13 +22,15 @@ type Tokens struct {
 	Default string // for what was registered without a token
 }
 
-// Config configures a State. Node, Catalog, Runner and Log are required.
+// Config configures a State. Node, Catalog and Log are required.
 type Config struct {
-	Node     *catalog.Node // this agent's node, as the catalog should have it
-	Server   bool          // this agent is a server: the service consul is not its own to remove
-	DataDir  string        // where registrations are kept; "" keeps nothing
-	Catalog  Catalog
-	Runner   Runner
+	Node    *catalog.Node // this agent's node, as the catalog should have it
+	Server  bool          // this agent is a server: the service consul is not its own to remove
+	DataDir string        // where registrations are kept; "" keeps nothing
+	Catalog Catalog
+	// Health says how checks are run. Its Alias is asked about other nodes only; Reap is the State's own.
+	Health   health.Config
+	Runner   Runner        // runs checks instead of a scheduler as Health says, for tests
 	Settings Settings      // at the start; see Reload
 	Tokens   func() Tokens // nil has none
 	// ClusterSize tells how many members the cluster has, nil means 1: large ones sync more rarely.
@@ -55,30 +58,30 @@ type Settings struct {
 // A PortRange is a range of ports with both its ends.
 type PortRange struct{ Min, Max int }
 
-// A Runner runs checks. Its methods do not wait for a check that is running.
+// A Runner runs checks, as health.Scheduler does.
 type Runner interface {
-	// Permit tells why the definition cannot or may not be run: remote says that it came over HTTP.
-	Permit(d *catalog.CheckDefinition, remote bool) error
-	// Add runs a check from now on, in the present state given, and calls report with each result, from any goroutine
-	// but not before it returns. It is not called for TTL checks, nor for aliases within this agent.
-	Add(row *catalog.Check, d *catalog.CheckDefinition, report func(status, output string)) error
+	// Allowed tells why a check must not be registered: remote says that it came over HTTP.
+	Allowed(d *catalog.CheckDefinition, remote bool) error
+	// Add runs a check from now on, in the place of the one with its id.
+	Add(c health.Check) error
 	// Remove ends a check. A report may still come.
 	Remove(id string)
+	// SetTTL reports the state of a TTL check, and fails if there is none with that id.
+	SetTTL(id, status, output string) error
 }
 
 // A State is what is registered on one agent. It may be used from any goroutine.
 type State struct {
 	Config
-	disk store
+	disk      store
+	scheduler *health.Scheduler // nil with another Runner
 
 	registering sync.Mutex // orders registrations, so that disk, runner and table agree; taken before mu
 
-	mu         sync.Mutex // guards what follows, and the entries in the table
-	table      *table
-	alias      aliases
-	refreshing map[string]bool // targets of aliases that are being brought up to date
-	settings   Settings
-	stopped    bool
+	mu       sync.Mutex // guards what follows, and the entries in the table
+	table    *table
+	settings Settings
+	stopped  bool
 
 	wake    chan struct{}      // has a token when something is dirty
 	resync  chan struct{}      // has a token when the whole is to be compared
@@ -106,8 +109,12 @@ func New(c Config) (*State, error) {
 	}
 	s := &State{
 		Config: c, disk: store{c.DataDir, c.Log}, table: newTable(c.Node, c.Server),
-		alias: aliases{}, refreshing: map[string]bool{}, settings: c.Settings,
-		wake: make(chan struct{}, 1), resync: make(chan struct{}, 1),
+		settings: c.Settings,
+		wake:     make(chan struct{}, 1), resync: make(chan struct{}, 1),
+	}
+	if s.Runner == nil {
+		s.scheduler = s.newScheduler()
+		s.Runner = s.scheduler
 	}
 	if err := s.disk.open(); err != nil {
 		return nil, err
@@ -117,6 +124,12 @@ func New(c Config) (*State, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *State) newScheduler() *health.Scheduler {
+	c := s.Health
+	c.Alias, c.Reap = s, s.Reap
+	return health.New(c)
 }
 
 // Services lists what is registered, by id. The rows are shared and must not be changed.

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 	"lictor/acl"
 	"lictor/catalog"
+	"lictor/health"
 	"lictor/state"
 )
 
@@ -120,44 +122,56 @@ func (m *memory) check(id string) *catalog.Check {
 
 // A hand is a Runner whose checks are reported by hand.
 type hand struct {
-	mu      sync.Mutex
-	reports map[string]func(status, output string)
-	added   int
+	mu     sync.Mutex
+	checks map[string]health.Check
+	added  int // but TTL checks
 }
 
-func (h *hand) Permit(d *catalog.CheckDefinition, remote bool) error {
-	if d.Type() == catalog.TypeScript && remote {
-		return errors.New("Scripts are disabled on this agent")
-	}
-	return nil
+func (h *hand) Allowed(d *catalog.CheckDefinition, remote bool) error {
+	return (&health.Config{EnableLocalScriptChecks: true}).Allowed(d, remote)
 }
 
-func (h *hand) Add(row *catalog.Check, _ *catalog.CheckDefinition, report func(status, output string)) error {
+func (h *hand) Add(c health.Check) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.added++
-	h.reports[row.CheckID] = report
+	if c.Definition.HTTP == "cannot be run" {
+		return errors.New("no such thing")
+	}
+	if c.Definition.Type() != catalog.TypeTTL {
+		h.added++
+	}
+	h.checks[c.ID] = c
 	return nil
 }
 
 func (h *hand) Remove(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.reports, id)
+	delete(h.checks, id)
+}
+
+func (h *hand) SetTTL(id, status, output string) error {
+	if c, ok := h.find(id); !ok || c.Definition.TTL == 0 {
+		return fmt.Errorf("CheckID %q does not have associated TTL", id)
+	}
+	h.report(id, status, output)
+	return nil
+}
+
+func (h *hand) find(id string) (health.Check, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, ok := h.checks[id]
+	return c, ok
 }
 
 func (h *hand) report(id, status, output string) {
-	h.mu.Lock()
-	r := h.reports[id]
-	h.mu.Unlock()
-	r(status, output)
+	c, _ := h.find(id)
+	c.Report(status, output)
 }
 
-func (h *hand) runs(id string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.reports[id] != nil
-}
+// scheduled has checks run by a real Scheduler.
+func scheduled(c *Config) { c.Runner = nil }
 
 // A bench is a State with what it stands on.
 type bench struct {
@@ -174,7 +188,7 @@ func thisNode() *catalog.Node {
 
 func open(t *testing.T, change func(*Config)) *bench {
 	t.Helper()
-	b := &bench{t: t, mem: newMemory(), hand: &hand{reports: map[string]func(string, string){}}}
+	b := &bench{t: t, mem: newMemory(), hand: &hand{checks: map[string]health.Check{}}}
 	c := Config{
 		Node: thisNode(), Server: true, Catalog: b.mem, Runner: b.hand, Log: slog.New(slog.DiscardHandler),
 		Settings: Settings{CheckUpdateInterval: 5 * time.Minute},
@@ -215,7 +229,9 @@ func running(t *testing.T, change func(*Config), do func(b *bench)) {
 	})
 }
 
-func ttl(d time.Duration) *catalog.CheckDefinition { return &catalog.CheckDefinition{TTL: catalog.Duration(d)} }
+func ttl(d time.Duration) *catalog.CheckDefinition {
+	return &catalog.CheckDefinition{TTL: catalog.Duration(d)}
+}
 
 func httpCheck() *catalog.CheckDefinition {
 	return &catalog.CheckDefinition{HTTP: "http://127.0.0.1:1/", Interval: catalog.Duration(10 * time.Second)}

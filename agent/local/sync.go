@@ -49,10 +49,11 @@ func (s *State) Stop() {
 	s.stopped = true
 	for _, c := range s.table.checks {
 		stopTimer(&c.deferral)
-		stopTimer(&c.reaper)
-		stopTimer(&c.expiry)
 	}
 	s.mu.Unlock()
+	if s.scheduler != nil {
+		s.scheduler.Stop()
+	}
 	if s.stop != nil {
 		s.stop()
 	}

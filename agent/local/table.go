@@ -12,8 +12,9 @@ type table struct {
 	server     bool
 	services   map[string]*service
 	checks     map[string]*check
-	nodeChecks map[string]*check // those of no service, without what is gone
-	dirty      map[key]struct{}  // entries that the catalog may not have as they are
+	nodeChecks map[string]*check        // those of no service, without what is gone
+	watches    map[string]chan struct{} // closed when checks of a service change, by its id; "" is the node
+	dirty      map[key]struct{}         // entries that the catalog may not have as they are
 	revision   uint64
 }
 
@@ -21,6 +22,7 @@ func newTable(node *catalog.Node, server bool) *table {
 	return &table{
 		node: node, server: server,
 		services: map[string]*service{}, checks: map[string]*check{}, nodeChecks: map[string]*check{}, dirty: map[key]struct{}{},
+		watches: map[string]chan struct{}{},
 	}
 }
 
@@ -136,5 +138,23 @@ func (t *table) settle(k key, revision uint64) {
 		delete(t.services, k.id)
 	} else {
 		delete(t.checks, k.id)
+	}
+}
+
+// watchChecks gives a channel that is closed when checks of a service change, or the service comes or goes.
+func (t *table) watchChecks(service string) <-chan struct{} {
+	w := t.watches[service]
+	if w == nil {
+		w = make(chan struct{})
+		t.watches[service] = w
+	}
+	return w
+}
+
+// checksChanged wakes who watches the checks of a service.
+func (t *table) checksChanged(service string) {
+	if w := t.watches[service]; w != nil {
+		close(w)
+		delete(t.watches, service)
 	}
 }

@@ -12,29 +12,27 @@ import (
 func (s *State) UpdateCheck(_ context.Context, id, status, output string) error {
 	s.registering.Lock()
 	defer s.registering.Unlock()
-	file, err := s.beat(id, status, output)
-	if err != nil {
+	d := s.definition(id)
+	if d == nil {
+		return UnknownCheck(id)
+	}
+	output = s.cut(output, d.OutputMaxSize)
+	if err := s.Runner.SetTTL(id, status, output); err != nil {
 		return err
 	}
-	return s.disk.write(s.disk.statePath(id), file, false)
+	expires := time.Now().Add(time.Duration(d.TTL))
+	file := stateFile{CheckID: id, Status: status, Output: output, Expires: expires.UnixMilli()}
+	return s.disk.write(s.disk.statePath(id), &file, false)
 }
 
-// beat sets the state of a TTL check and returns what is to be kept of it.
-func (s *State) beat(id, status, output string) (*stateFile, error) {
+// definition finds what a check was registered with; nil if there is none.
+func (s *State) definition(id string) *catalog.CheckDefinition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.table.check(id)
-	if c == nil {
-		return nil, UnknownCheck(id)
+	if c := s.table.check(id); c != nil {
+		return c.def
 	}
-	if c.row.Type != catalog.TypeTTL {
-		return nil, fmt.Errorf("CheckID %q does not have associated TTL", id)
-	}
-	output = s.cut(output, c.def.OutputMaxSize)
-	s.apply(c, status, output)
-	s.expect(c)
-	expires := time.Now().Add(time.Duration(c.def.TTL))
-	return &stateFile{CheckID: id, Status: status, Output: output, Expires: expires.UnixMilli()}, nil
+	return nil
 }
 
 // cut bounds an output to limit bytes, or to the agent's limit if that is 0. Its words are Consul's.
@@ -46,28 +44,4 @@ func (s *State) cut(output string, limit int) string {
 		return output
 	}
 	return fmt.Sprintf("%s ... (captured %d of %d bytes)", output[:limit], limit, len(output))
-}
-
-// expect makes a TTL check critical unless it is heard of within its TTL. The caller holds mu.
-func (s *State) expect(c *check) {
-	stopTimer(&c.expiry)
-	var timer *time.Timer
-	timer = s.after(time.Duration(c.def.TTL), func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if c.expiry == timer && s.table.check(c.row.CheckID) == c {
-			s.expire(c)
-		}
-	})
-	c.expiry = timer
-}
-
-func (s *State) expire(c *check) {
-	output := "TTL expired"
-	if c.row.Output != "" && c.row.Status != catalog.Critical {
-		output += " (last output before timeout follows): " + c.row.Output
-	}
-	c.expiry = nil
-	s.Log.Warn("a check has missed its TTL and is critical now", "check", c.row.CheckID)
-	s.apply(c, catalog.Critical, output)
 }
