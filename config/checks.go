@@ -18,6 +18,22 @@ type Checks struct {
 	AgentTLS       bool                         `config:"enable_agent_tls_for_checks" debug:"EnableAgentTLSForChecks"` // use the agent's certificate in checks over TLS
 }
 
+// ReadServices reads the services of configuration files and directories, for commands that register or deregister
+// them. Other keys may be there and are not checked. The error is that of Load.
+func ReadServices(paths []string) ([]*catalog.ServiceDefinition, error) {
+	l, d := &Loaded{Config: Default()}, newDecoder()
+	l.read(d, Options{Paths: paths})
+	if len(d.problems) > 0 {
+		return nil, d.problems
+	}
+	r := &report{origins: d.origins}
+	checkDefinitions(r, l.Config.Checks.Services, nil)
+	if len(r.problems) > 0 {
+		return nil, Invalid{r.problems}
+	}
+	return l.Config.Checks.Services, nil
+}
+
 func defaultChecks() Checks {
 	return Checks{OutputMaxSize: 4096, UpdateInterval: 5 * time.Minute}
 }

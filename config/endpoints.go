@@ -1,9 +1,6 @@
 package config
 
-import (
-	"fmt"
-	"net/netip"
-)
+import "net/netip"
 
 // Endpoints are all addresses of an agent, resolved and with their ports.
 type Endpoints struct {
@@ -119,9 +116,4 @@ func (e *Endpoints) tag(n *Network) {
 	for name, address := range n.Tagged {
 		e.Tagged[name] = address
 	}
-}
-
-// String lists the addresses that an operator wants to know first.
-func (e *Endpoints) String() string {
-	return fmt.Sprintf("http %v, dns %v, lan %v, rpc %v", e.HTTP, e.DNS, e.SerfAdvertiseLAN, e.RPCAdvertise)
 }

@@ -14,7 +14,7 @@ import (
 func parseHCL(text []byte) (*value, *Problem) {
 	file, err := parseAST(text)
 	if err != nil {
-		p := &Problem{Text: err.Error()}
+		p := &Problem{Text: err.Error(), summary: err.Error()}
 		var at *parser.PosError
 		if errors.As(err, &at) {
 			p.Line, p.Text = at.Pos.Line, at.Err.Error()

@@ -40,7 +40,11 @@ type jsonReader struct {
 }
 
 func (r *jsonReader) problem(err error) *Problem {
-	p := &Problem{Text: err.Error(), Line: r.lineAt(len(r.text))}
+	p := &Problem{Text: err.Error(), Line: r.lineAt(len(r.text)), summary: err.Error()}
+	var free any
+	if err := json.Unmarshal(r.text, &free); err != nil {
+		p.summary = err.Error() // the words that a reader of whole texts has for it
+	}
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):

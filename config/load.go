@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -90,9 +91,9 @@ func (l *Loaded) read(d *decoder, o Options) {
 
 // expandPath gives the files that a path stands for: the configuration files of a directory, or the path itself.
 func expandPath(path, format string) ([]string, *Problem) {
-	info, err := os.Stat(path)
+	info, err := stat(path)
 	if err != nil {
-		return nil, &Problem{File: path, Text: err.Error()}
+		return nil, unreadable(path, err)
 	}
 	if !info.IsDir() {
 		if format == "" && formatOf(path) == "" {
@@ -102,7 +103,7 @@ func expandPath(path, format string) ([]string, *Problem) {
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, &Problem{File: path, Text: err.Error()}
+		return nil, unreadable(path, err)
 	}
 	var files []string
 	for _, e := range entries {
@@ -115,6 +116,20 @@ func expandPath(path, format string) ([]string, *Problem) {
 	}
 	slices.Sort(files)
 	return files, nil
+}
+
+// stat opens a path to see what it is, so that errors are those of opening.
+func stat(path string) (os.FileInfo, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	return file.Stat()
+}
+
+func unreadable(path string, err error) *Problem {
+	return &Problem{File: path, Text: err.Error(), summary: fmt.Sprintf("config: Open failed on %s. %v", path, err)}
 }
 
 // formatOf is the format that the end of a file's name stands for; empty if it stands for none.
@@ -132,7 +147,7 @@ func (l *Loaded) readFile(d *decoder, file, format string) {
 	d.file = file
 	text, err := os.ReadFile(file)
 	if err != nil {
-		d.problem(Problem{Text: err.Error()})
+		d.problem(*unreadable(file, err))
 		return
 	}
 	if format == "" {
@@ -153,6 +168,7 @@ func (l *Loaded) apply(d *decoder, text []byte, format string) {
 	}
 	root, p := parse(text)
 	if p != nil {
+		p.summary = fmt.Sprintf("failed to parse %s: %s", d.file, cmp.Or(p.summary, p.Text))
 		d.problem(*p)
 		return
 	}

@@ -233,6 +233,34 @@ func TestUnknownKeyTextIsConsuls(t *testing.T) {
 	checkEqual(t, "text", err.Error(), "failed to parse a.json: 1 error occurred:\n\t* invalid config key nonsense")
 }
 
+func TestTextsOfFilesThatCannotBeRead(t *testing.T) {
+	t.Chdir(write(t, map[string]string{"bad.json": `{"service":`, "bad2.json": "{\"a\":\n 1]", "bad.hcl": "a = ["}))
+	for _, row := range []struct{ file, want, explained string }{
+		{"bad.json", "failed to parse bad.json: unexpected end of JSON input", "bad.json:1: the JSON text ends too early"},
+		{"bad2.json", "failed to parse bad2.json: invalid character ']' after object key:value pair", "bad2.json:2: "},
+		{"no.json", "config: Open failed on no.json. open no.json: no such file or directory", "no.json: open no.json"},
+		{"bad.hcl", "failed to parse bad.hcl: ", "bad.hcl:1: "},
+	} {
+		_, err := ReadServices([]string{row.file})
+		checkError(t, row.file, err, row.want)
+		var ps Problems
+		if !errors.As(err, &ps) || !strings.HasPrefix(ps.Explain(), row.explained) {
+			t.Errorf("%s: got %q, want %q", row.file, ps.Explain(), row.explained)
+		}
+	}
+}
+
+func TestReadServices(t *testing.T) {
+	dir := write(t, map[string]string{"two.hcl": "services { name = \"one\" port = 1 }\nservices { name = \"two\" id = \"2\" }\n", "none.json": "{}"})
+	all, err := ReadServices([]string{dir})
+	if err != nil || len(all) != 2 || all[0].ID != "one" || all[1].ID != "2" {
+		t.Errorf("got %v, %v", all, err)
+	}
+	if _, err := ReadServices([]string{filepath.Join(dir, "none.json")}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFormats(t *testing.T) {
 	dir := write(t, map[string]string{"plain": `data_dir = "/x"`, "odd.txt": `{"data_dir": "/y"}`})
 	if _, err := Load(Options{Paths: []string{filepath.Join(dir, "plain")}}); err == nil {

@@ -14,6 +14,8 @@ type Problem struct {
 	Text    string // what is wrong, without the key
 	Unknown bool   // whether Key is not a key at all
 	Hint    string // what is allowed or probably meant; may be empty
+
+	summary string // of a file that could not be read at all: what Error says of it
 }
 
 // String says where the problem is, what it is and what is allowed: "agent.hcl:3: ports.htp: unknown key; ...".
@@ -48,8 +50,8 @@ func (p Problem) short() string {
 // Problems are all that is wrong with a configuration, as one error.
 type Problems []Problem
 
-// Error groups the problems of files that could not be read by file, as Consul lays them out. Problems of the
-// configuration as a whole follow, one a line.
+// Error says what Consul says: one sentence for a file that could not be read or has a syntax error, else the problems
+// of a file as a list. Problems without a file are one a line.
 func (ps Problems) Error() string {
 	var parts []string
 	for rest := ps; len(rest) > 0; {
@@ -71,6 +73,9 @@ func (ps Problems) ofFile(file string) string {
 			lines[i] = p.String()
 		}
 		return strings.Join(lines, "\n")
+	}
+	if ps[0].summary != "" {
+		return ps[0].summary
 	}
 	noun := "errors"
 	if len(ps) == 1 {
