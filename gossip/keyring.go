@@ -9,6 +9,12 @@ import (
 // MaxRelayFactor is the most copies of an answer that a keyring operation may ask for.
 const MaxRelayFactor = 5
 
+// Complaints of members that API clients see.
+const (
+	TextPrimaryKey = "Removing the primary key is not allowed"
+	TextUnknownKey = "Requested key is not in the keyring"
+)
+
 // KeyringReport is what the members of a pool answered to a keyring operation.
 type KeyringReport struct {
 	// Keys and PrimaryKeys count, by the base64 form of a key, the members that hold it, and hold it as primary.
@@ -85,9 +91,24 @@ func (p *Pool) operate(ctx context.Context, opts KeyOptions, op keyOperation) (K
 	return report, err
 }
 
+// clientText returns what operators see for a member's complaint: the library below words these two with a small
+// letter, API clients know them with a capital.
+func clientText(complaint string) string {
+	switch complaint {
+	case "removing the primary key is not allowed":
+		return TextPrimaryKey
+	case "requested key is not in the keyring":
+		return TextUnknownKey
+	}
+	return complaint
+}
+
 func reportOf(r *serf.KeyResponse) KeyringReport {
 	if r == nil {
 		return KeyringReport{}
+	}
+	for name, text := range r.Messages {
+		r.Messages[name] = clientText(text)
 	}
 	return KeyringReport{
 		Keys: r.Keys, PrimaryKeys: r.PrimaryKeys, Messages: r.Messages,

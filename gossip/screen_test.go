@@ -1,0 +1,219 @@
+package gossip
+
+import (
+	"bytes"
+	"compress/lzw"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-msgpack/v2/codec"
+	"github.com/hashicorp/memberlist"
+)
+
+// message encodes a message as memberlist and serf do.
+func message(kind byte, bodies ...any) []byte {
+	buf := bytes.NewBuffer([]byte{kind})
+	for _, body := range bodies {
+		if raw, ok := body.([]byte); ok {
+			buf.Write(raw)
+			continue
+		}
+		if err := codec.NewEncoder(buf, &codec.MsgpackHandle{}).Encode(body); err != nil {
+			panic(err)
+		}
+	}
+	return buf.Bytes()
+}
+
+func compressed(plain []byte) []byte {
+	var buf bytes.Buffer
+	w := lzw.NewWriter(&buf, lzw.LSB, 8)
+	w.Write(plain)
+	w.Close()
+	return message(msgCompress, map[string]any{"Algo": 0, "Buf": buf.Bytes()})
+}
+
+func compound(parts ...[]byte) []byte {
+	out := []byte{msgCompound, byte(len(parts))}
+	for _, p := range parts {
+		out = binary.BigEndian.AppendUint16(out, uint16(len(p)))
+	}
+	return append(out, bytes.Join(parts, nil)...)
+}
+
+func query(name string, payload []byte, filters ...[]byte) []byte {
+	body := message(serfQuery, map[string]any{
+		"LTime": 1 << 40, "ID": 1, "Name": name, "Payload": payload, "Filters": filters, "Timeout": int64(time.Second),
+	})
+	return message(msgUser, body)
+}
+
+func state(nodes, user int, members ...any) []byte {
+	header := map[string]any{"Nodes": nodes, "UserStateLen": user, "Join": true}
+	return message(msgPushPull, append([]any{header}, members...)...)
+}
+
+func stateMember(vsn []byte) any {
+	return map[string]any{"Name": "evil", "Addr": []byte{1, 2, 3, 4}, "Port": 1, "Vsn": vsn}
+}
+
+// killers are messages that would end the process, or fill its memory, without the screen.
+func killers() (packets, streams map[string][]byte) {
+	bomb := compressed(make([]byte, 64<<20))
+	packets = map[string][]byte{
+		"empty filter":         query("x", nil, []byte{}),
+		"key query of nothing": query("_serf_install-key", nil),
+		"wrapped key query":    compound([]byte{msgPing}, compressed(query("_serf_use-key", nil))),
+		"bomb":                 compressed(make([]byte, 8<<20)),
+		"nothing compressed":   compressed(nil),
+	}
+	streams = map[string][]byte{
+		"nothing compressed":  compressed(nil),
+		"bomb":                bomb,
+		"endless user":        message(msgUser, map[string]any{"UserMsgLen": int64(1) << 62}),
+		"negative user":       message(msgUser, map[string]any{"UserMsgLen": -1}),
+		"user with query":     append(message(msgUser, map[string]any{"UserMsgLen": len(query("x", nil, []byte{})) - 1}), query("x", nil, []byte{})[1:]...),
+		"no versions":         state(1, 0, stateMember(nil)),
+		"three versions":      state(1, 0, stateMember([]byte{1, 5, 2})),
+		"endless members":     state(1<<30, 0),
+		"negative members":    state(-1, 0),
+		"endless state":       state(0, 1<<30),
+		"compressed members":  compressed(state(1, 0, stateMember(nil))),
+		"compressed endless":  compressed(message(msgUser, map[string]any{"UserMsgLen": int64(1) << 62})),
+		"compressed nested":   compressed(compressed([]byte{msgPing})),
+		"label":               {244, 1, 'x', msgPing},
+		"unknown":             {99, 1, 2, 3},
+		"members without end": message(msgPushPull, []byte{0xdf, 0xff, 0xff, 0xff, 0xff}),
+	}
+	return packets, streams
+}
+
+func TestScreenRefusesKillers(t *testing.T) {
+	s := newScreen(false)
+	packets, streams := killers()
+	for name, b := range packets {
+		if s.packet(b) {
+			t.Errorf("packet %q passes", name)
+		}
+	}
+	for name, b := range streams {
+		if _, err := s.stream(newBytesConn(b)); err == nil {
+			t.Errorf("stream %q passes", name)
+		}
+	}
+}
+
+func TestScreenPassesWhatMembersSend(t *testing.T) {
+	s := newScreen(false)
+	ping := message(msgPing, map[string]any{"SeqNo": 1, "Node": "n"})
+	for name, b := range map[string][]byte{
+		"ping": ping, "compound": compound(ping, query("q", []byte("x"))), "query": query("_serf_list-keys", []byte{7}),
+		"deep": append([]byte{msgCRC, 0, 0, 0, 0}, compressed(compound(ping, query("_serf_ping", nil)))...),
+	} {
+		if !s.packet(b) {
+			t.Errorf("packet %q is refused", name)
+		}
+	}
+	vsn := []byte{1, 5, 2, 2, 5, 4}
+	for name, b := range map[string][]byte{
+		"ping": ping, "compressed": compressed(state(1, 3, stateMember(vsn), []byte("abc"))),
+		"state": state(1, 3, stateMember(vsn), []byte("abc")), "sealed": {msgEncrypt, 1, 2},
+	} {
+		head, err := s.stream(newBytesConn(b))
+		if err != nil || !bytes.HasPrefix(b, head) || len(head) == 0 {
+			t.Errorf("stream %q: %v", name, err)
+		}
+	}
+}
+
+func TestScreenBoundsIndirectPings(t *testing.T) {
+	s := newScreen(false)
+	passed := 0
+	for range 100_000 {
+		if s.packet([]byte{msgIndirectPing}) {
+			passed++
+		}
+	}
+	if passed > 5*relayBurst {
+		t.Errorf("%d indirect pings passed", passed)
+	}
+}
+
+// bytesConn is a connection from which bytes come and that takes all.
+type bytesConn struct {
+	io.Reader
+}
+
+func newBytesConn(b []byte) net.Conn { return bytesConn{bytes.NewReader(b)} }
+
+func (bytesConn) Write(b []byte) (int, error)      { return len(b), nil }
+func (bytesConn) Close() error                     { return nil }
+func (bytesConn) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (bytesConn) RemoteAddr() net.Addr             { return &net.TCPAddr{IP: net.IPv4(10, 9, 9, 9), Port: 9} }
+func (bytesConn) SetDeadline(time.Time) error      { return nil }
+func (bytesConn) SetReadDeadline(time.Time) error  { return nil }
+func (bytesConn) SetWriteDeadline(time.Time) error { return nil }
+
+// target is a pool that takes what the fuzzer makes.
+func target(f *testing.F) *MemTransport {
+	transport, err := NewMemNetwork().Listen(simAddr(1))
+	if err != nil {
+		f.Fatal(err)
+	}
+	cfg := simConfig(1)
+	cfg.Transport = transport
+	p, err := New(cfg)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { p.Stop() })
+	return transport
+}
+
+func FuzzPacket(f *testing.F) {
+	packets, _ := killers()
+	for name, b := range packets {
+		if name != "bomb" {
+			f.Add(b)
+		}
+	}
+	for kind := range byte(14) {
+		f.Add([]byte{kind, 0x80})
+	}
+	f.Add(message(4, map[string]any{"Incarnation": 1, "Node": "x", "Addr": []byte{1, 2, 3, 4}, "Port": 1, "Meta": []byte{255, 0x80}, "Vsn": []byte{1, 5, 2, 2, 5, 4}}))
+	f.Add(compound(query("q", []byte("p"), []byte{0, 0x90}, []byte{1, 0x80})))
+	to := target(f)
+	s := &screen{relays: newScreen(false).relays}
+	from := net.UDPAddrFromAddrPort(netip.MustParseAddrPort("10.9.9.9:9"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s.packet(b) {
+			to.packets <- &memberlist.Packet{Buf: bytes.Clone(b), From: from, Timestamp: time.Now()}
+		}
+	})
+}
+
+func FuzzStream(f *testing.F) {
+	_, streams := killers()
+	for name, b := range streams {
+		if name != "bomb" {
+			f.Add(b)
+		}
+	}
+	f.Add(state(1, 3, stateMember([]byte{1, 5, 2, 2, 5, 4}), []byte("\x02\x80\x00")))
+	to := target(f)
+	s := newScreen(false)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in := newBytesConn(b)
+		head, err := s.stream(in)
+		if err == nil {
+			to.streams <- bytesConn{io.MultiReader(bytes.NewReader(head), in)}
+		}
+	})
+}
