@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/base64"
+	"net/netip"
 	"time"
 )
 
@@ -15,6 +16,9 @@ type Gossip struct {
 	AllowedLAN     []string `config:"serf_lan_allowed_cidrs" debug:"SerfAllowedCIDRsLAN"`    // networks that members of the LAN pool may have addresses in
 	AllowedWAN     []string `config:"serf_wan_allowed_cidrs" debug:"SerfAllowedCIDRsWAN"`    // networks that members of the WAN pool may have addresses in
 	NoCoordinates  bool     `config:"disable_coordinates" debug:"DisableCoordinates"`        // do not measure network coordinates
+
+	NetworksLAN []netip.Prefix `config:"-"` // AllowedLAN, parsed
+	NetworksWAN []netip.Prefix `config:"-"` // AllowedWAN, parsed
 }
 
 // Tuning is the pace of one pool.
@@ -48,8 +52,8 @@ func (g *Gossip) check(r *report) {
 			r.refuse("encrypt", "must be the base64 form of 16, 24 or 32 bytes; \"lictor keygen\" makes one")
 		}
 	}
-	r.networks("serf_lan_allowed_cidrs", g.AllowedLAN)
-	r.networks("serf_wan_allowed_cidrs", g.AllowedWAN)
+	g.NetworksLAN = r.networks("serf_lan_allowed_cidrs", g.AllowedLAN)
+	g.NetworksWAN = r.networks("serf_wan_allowed_cidrs", g.AllowedWAN)
 	g.LAN.check(r, "gossip_lan")
 	g.WAN.check(r, "gossip_wan")
 }

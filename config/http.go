@@ -1,12 +1,17 @@
 package config
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 // HTTP is how the HTTP API behaves.
 type HTTP struct {
 	Config   HTTPConfig `config:"http_config"`
 	Debug    bool       `config:"enable_debug" debug:"EnableDebug"`                                              // serve profiles under /debug/pprof
 	NoFilter bool       `config:"disable_http_unprintable_char_filter" debug:"DisableHTTPUnprintableCharFilter"` // accept unprintable characters in paths
+
+	WriteNetworks []netip.Prefix `config:"-"` // HTTPConfig.AllowWriteFrom, parsed
 }
 
 // HTTPConfig tunes the HTTP API.
@@ -21,7 +26,7 @@ type HTTPConfig struct {
 func defaultHTTP() HTTP { return HTTP{Config: HTTPConfig{UseCache: true}} }
 
 func (h *HTTP) check(r *report) {
-	r.networks("http_config.allow_write_http_from", h.Config.AllowWriteFrom)
+	h.WriteNetworks = r.networks("http_config.allow_write_http_from", h.Config.AllowWriteFrom)
 	atLeast(r, "http_config.max_header_bytes", h.Config.MaxHeaderBytes, 0)
 	for name, content := range h.Config.ResponseHeaders {
 		if strings.ContainsAny(name, " \t\r\n:") || name == "" || strings.ContainsAny(content, "\r\n") {

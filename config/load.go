@@ -163,7 +163,7 @@ func (l *Loaded) apply(d *decoder, text []byte, format string) {
 		return
 	}
 	parse := parseHCL
-	if format == "json" {
+	if format == "json" || bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
 		parse = parseJSON
 	}
 	root, p := parse(text)

@@ -2,7 +2,9 @@ package config
 
 import (
 	"errors"
+	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -259,6 +261,20 @@ func TestReadServices(t *testing.T) {
 	if _, err := ReadServices([]string{filepath.Join(dir, "none.json")}); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestJSONWhereHCLIsExpected(t *testing.T) {
+	l := mustLoad(t, Options{Fragments: []string{` {"data_dir": "/x", "segments": null}`}})
+	checkEqual(t, "data_dir", l.Config.Node.DataDir, "/x")
+}
+
+func TestTypedValues(t *testing.T) {
+	c := mustLoad(t, Options{Fragments: []string{`data_dir = "/x" serf_lan_allowed_cidrs = ["10.1.2.3/8"]
+		http_config { allow_write_http_from = ["127.0.0.0/8"] } unix_sockets { mode = "0660" } dns_config { service_ttl { a = "5s" "b*" = "1m" } }`}}).Config
+	checkEqual(t, "lan networks", c.Gossip.NetworksLAN, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+	checkEqual(t, "write networks", c.HTTP.WriteNetworks, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
+	checkEqual(t, "mode", c.Network.Sockets.Permissions, fs.FileMode(0o660))
+	checkEqual(t, "ttl", c.DNS.Config.ServiceTTL, map[string]time.Duration{"a": 5 * time.Second, "b*": time.Minute})
 }
 
 func TestFormats(t *testing.T) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"io/fs"
 	"os/user"
 	"strconv"
 )
@@ -58,6 +59,8 @@ type Sockets struct {
 	Group string `config:"group" debug:"UnixSocketGroup"` // group of sockets, by name or number
 	Mode  string `config:"mode" debug:"UnixSocketMode"`   // mode of sockets, in octal
 	User  string `config:"user" debug:"UnixSocketUser"`   // owner of sockets, by name or number
+
+	Permissions fs.FileMode `config:"-"` // Mode, parsed; 0 leaves what the system gives
 }
 
 func defaultNetwork() Network {
@@ -124,9 +127,11 @@ func (p *Ports) listeners() []listenerPort {
 
 func (s *Sockets) check(r *report) {
 	if s.Mode != "" {
-		if mode, err := strconv.ParseUint(s.Mode, 8, 32); err != nil || mode > 0o777 {
+		mode, err := strconv.ParseUint(s.Mode, 8, 32)
+		if err != nil || mode > 0o777 {
 			r.refuse("unix_sockets.mode", "is %q, but must be octal digits such as \"0660\"", s.Mode)
 		}
+		s.Permissions = fs.FileMode(mode)
 	}
 	if _, err := strconv.Atoi(s.User); s.User != "" && err != nil {
 		if _, err := user.Lookup(s.User); err != nil {

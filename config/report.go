@@ -84,11 +84,16 @@ func (r *report) matches(key, text, form, words string) {
 	}
 }
 
-// networks refuses texts that are not networks.
-func (r *report) networks(key string, texts []string) {
+// networks reads networks and refuses texts that are none.
+func (r *report) networks(key string, texts []string) []netip.Prefix {
+	var all []netip.Prefix
 	for _, text := range texts {
-		if _, err := netip.ParsePrefix(text); err != nil {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
 			r.refuse(key, "holds %q, which is not a network such as \"10.0.0.0/8\"", text)
+			continue
 		}
+		all = append(all, network.Masked())
 	}
+	return all
 }
