@@ -51,6 +51,13 @@ func TestSockets(t *testing.T) {
 					}
 				}
 			}
+			if _, port, _ := net.SplitHostPort(address); listen != "127.0.0.1:0" && runtime.GOOS == "linux" {
+				for range 2 { // answers come from the address that was asked
+					if r := request(t, "udp", net.JoinHostPort("127.0.0.2", port), question("n1.node.consul", "A")); len(r.Answer) != 1 {
+						t.Errorf("at another address: %v", r)
+					}
+				}
+			}
 			if err := New(Config{Lookup: town()}).Start(s.Addrs()[0].String()); err == nil {
 				t.Error("two servers share an address")
 			}
