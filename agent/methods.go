@@ -2,6 +2,7 @@ package agent
 
 import (
 	"lictor/acl"
+	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/kv"
@@ -12,6 +13,7 @@ import (
 
 // services are what answers on a server, one for each domain.
 type services struct {
+	ca         *ca.Service
 	catalog    *catalog.Service
 	coordinate *coordinate.Service
 	kv         *kv.Service
@@ -33,6 +35,7 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 
 // queries is THE list of queries that servers answer.
 func (s *services) queries(v *view.Views) {
+	view.Handle(v, ca.RootsQuery, s.ca.Roots)
 	view.Handle(v, catalog.NodesQuery, s.catalog.Nodes)
 	view.Handle(v, catalog.NodeQuery, s.catalog.Node)
 	view.Handle(v, catalog.NodeServicesQuery, s.catalog.NodeServices)

@@ -3,12 +3,17 @@ package agent
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"path/filepath"
 	"time"
 
 	"lictor/acl"
+	"lictor/agent/logging"
+	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
+	"lictor/gossip"
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -18,33 +23,128 @@ import (
 
 // A server is what an agent in server mode adds: its part of the replicated state and what answers from it.
 type server struct {
+	agent    *Agent
 	node     *raftstore.Node
+	services *services
 	registry rpc.Registry[acl.Authorizer]
-	views    *view.Views
-	resolve  func(ctx context.Context, token string) (acl.Authorizer, error)
-	dc       string
+	members  chan gossip.Event // what the leader's duties have to look at
 }
 
-// newServices makes what answers from a log.
-func newServices(log state.Log, node *raftstore.Node, dc string) *services {
+// openServer opens the replicated state, on servers, and what methods and queries go to.
+func (a *Agent) openServer() error {
+	if !a.cfg.Server.Server {
+		return a.openClient()
+	}
+	ends := &a.cfg.Network.Endpoints
+	listener, err := net.Listen("tcp", ends.RPCBind.String())
+	if err != nil {
+		return fmt.Errorf("ports.server: %w", err)
+	}
+	mux := rpc.NewMux(listener, a.log.With("module", "agent.rpc"))
+	a.cleanups.add(mux.Close)
+	s := &server{agent: a, members: make(chan gossip.Event, 1024)}
+	a.server = s
+	conf := a.raftConfig()
+	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
+	mux.Serve()
+	opened := make(chan struct{})
+	conf.Lead = func(ctx context.Context, ready func()) {
+		<-opened
+		s.lead(ctx, ready)
+	}
+	if s.node, err = raftstore.Open(conf); err != nil {
+		return err
+	}
+	a.cleanups.add(s.node.Stop)
+	s.services = a.newServices(s.node)
+	s.services.methods(&s.registry)
+	a.caller = s
+	a.views = view.New(view.Config{Log: s.node, Resolve: resolve, Datacenter: a.cfg.Node.Datacenter,
+		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
+	a.cleanups.add(func() error { a.views.Stop(); return nil })
+	s.services.queries(a.views)
+	close(opened)
+	return nil
+}
+
+func (a *Agent) raftConfig() raftstore.Config {
+	r := &a.cfg.Raft
+	c := raftstore.Config{
+		ID: a.id, Backend: r.LogStore.Backend, Advertise: net.TCPAddrFromAddrPort(a.cfg.Network.Endpoints.RPCAdvertise), Dial: dialRaft,
+		Bootstrap:         a.cfg.Server.Bootstrap || a.cfg.Server.BootstrapExpect == 1,
+		Multiplier:        r.Performance.Multiplier,
+		SnapshotThreshold: uint64(r.SnapshotThreshold), SnapshotInterval: r.SnapshotInterval, TrailingLogs: uint64(r.TrailingLogs),
+		SegmentSize: r.LogStore.WAL.SegmentSizeMB << 20, NoFreelistSync: r.LogStore.BoltDB.NoFreelistSync,
+		PreVoteDisabled: r.PreVoteDisabled,
+		Log:             a.log.With("module", "agent.server"), RaftLog: logging.Hclog(a.log, "agent.server.raft"),
+	}
+	if dir := a.dataDir(); dir != "" {
+		c.Dir = filepath.Join(dir, "raft")
+	}
+	return c
+}
+
+// newServices makes what answers from the replicated state.
+func (a *Agent) newServices(node *raftstore.Node) *services {
 	return &services{
-		catalog:    &catalog.Service{Log: log, Datacenter: dc, Distance: coordinate.Distance},
-		coordinate: &coordinate.Service{Log: log, Known: catalog.HasNode},
-		kv:         &kv.Service{Log: log},
-		raft:       &raftstore.Service{Node: node},
+		ca:      &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
+		catalog: &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance},
+		coordinate: &coordinate.Service{Log: node, Known: func(tx *state.Tx, name string) bool { return catalog.FindNode(tx, name) != nil },
+			Datacenters: func() []coordinate.Datacenter { return nil }},
+		kv: &kv.Service{Log: node},
+		raft: &raftstore.Service{Node: node, NameOf: func(id string) string {
+			for _, m := range a.lan.Members() {
+				if m.Meta.ID == id {
+					return m.Name
+				}
+			}
+			return ""
+		}},
 	}
 }
+
+// resolve finds what a token may do. There are no ACLs yet: everybody may do everything.
+func resolve(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
 
 // Call implements rpc.Caller: the methods of this server, in this process.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
-	if h.Datacenter != "" && h.Datacenter != s.dc {
+	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
 		return rpc.ErrNoDatacenter
 	}
-	az, err := s.resolve(ctx, h.Token)
+	az, err := resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
 	return s.registry.Dispatch(ctx, az, method, args, reply)
+}
+
+// Save implements httpapi.Snapshots.
+func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(uint64, state.ReadMeta)) error {
+	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
+		return rpc.ErrNoDatacenter
+	}
+	az, err := resolve(ctx, h.Token)
+	if err != nil {
+		return err
+	}
+	return s.services.raft.Save(ctx, az, opts, w, before)
+}
+
+// Restore implements httpapi.Snapshots.
+func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
+	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
+		return rpc.ErrNoDatacenter
+	}
+	az, err := resolve(ctx, h.Token)
+	if err != nil {
+		return err
+	}
+	if err := s.services.raft.Restore(ctx, az, r); err != nil {
+		return err
+	}
+	s.changed(gossip.Event{Type: gossip.EventsLost})
+	s.agent.local.ServersChanged()
+	return nil
 }
 
 // dialRaft opens a connection to another server that speaks Raft.

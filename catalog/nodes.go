@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"strings"
 
@@ -96,3 +97,6 @@ func touchAllOn(tx *state.Tx, node string) {
 		i.touch(tx)
 	}
 }
+
+// AllNodes runs over all nodes in the order of their names.
+func AllNodes(tx *state.Tx) iter.Seq[*Node] { return nodes.All(tx) }

@@ -3,20 +3,29 @@
 package httpapi
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
 	"unicode"
 
+	"lictor/acl"
 	"lictor/rpc"
+	"lictor/telemetry"
 	"lictor/view"
 )
 
 // Config configures a Server. Caller, Views and Log are required.
 type Config struct {
-	Caller     rpc.Caller  // delivers methods to a server
-	Views      *view.Views // answers queries
+	Caller rpc.Caller  // delivers methods to a server
+	Views  *view.Views // answers queries
+	// Resolve finds what a token may do on this agent.
+	Resolve    func(ctx context.Context, token string) (acl.Authorizer, error)
 	Snapshots  Snapshots
+	Process    Process
+	Pools      Pools
+	Metrics    *telemetry.Registry
+	Monitor    Monitor
 	Datacenter string
 	Node       string // this agent's node
 	Log        *slog.Logger
@@ -175,4 +184,18 @@ func token(r *http.Request) string {
 		return r.URL.Query().Get("token")
 	}
 	return ""
+}
+
+// authorizer is what a request may do on this agent.
+func (s *Server) authorizer(r *http.Request) (acl.Authorizer, error) {
+	return s.Resolve(r.Context(), token(r))
+}
+
+// require refuses a request that does not have access to something of this agent's own.
+func (s *Server) require(r *http.Request, resource acl.Resource, name string, access acl.Access) error {
+	az, err := s.authorizer(r)
+	if err != nil {
+		return err
+	}
+	return acl.Require(az, resource, name, access)
 }

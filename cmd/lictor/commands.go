@@ -1,14 +1,12 @@
 package main
 
-// commands is THE list of commands, groups before what belongs to them. The agent's row stands for agent.go:
-// func newAgentCommand(fs *flag.FlagSet, c *console) runFunc declares the agent's flags and returns what runs it; it
-// reads SIGINT, SIGTERM and SIGHUP from c.signals, and a failure{code: n} gives it an exit code other than 1.
+// commands is THE list of commands, groups before what belongs to them.
 func commands() []command {
 	return []command{
 		{name: "", about: "Lictor is an agent that keeps a service catalog, health checks and a key/value store, and this is its command line. " +
 			"It understands the commands, flags and environment variables of Consul 1.21."},
-		// {name: "agent", args: "[flags]", about: "Run an agent, as a server or as a client of the servers. It runs until it is told to leave or stop.",
-		//	example: "lictor agent -dev", new: newAgentCommand, daemon: true},
+		{name: "agent", args: "[flags]", about: "Run an agent, as a server or as a client of the servers. It runs until it is told to leave or stop.",
+			example: "lictor agent -dev", new: newAgentCommand, daemon: true},
 		{name: "version", args: "[flags]", about: "Print the version.", example: "lictor version -format=json", new: newVersion},
 		{name: "validate", args: "[flags] FILE-OR-DIRECTORY...", about: "Check configuration files as the agent would read them. Nothing is started.",
 			example: "lictor validate /etc/lictor.d", new: newValidate, files: true},

@@ -1,0 +1,220 @@
+// Package agent is one running agent: it wires all parts together, in one straight line, and owns their life cycle.
+// What a server adds is in server.go, what only the leader does in leader.go, and which methods servers answer in
+// methods.go.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"lictor/agent/local"
+	"lictor/agent/logging"
+	"lictor/config"
+	"lictor/dnsserver"
+	"lictor/gossip"
+	"lictor/health"
+	"lictor/httpapi"
+	"lictor/rpc"
+	"lictor/telemetry"
+	"lictor/view"
+)
+
+// Config is what an agent is made of.
+type Config struct {
+	// Load reads the configuration, at the start and at each Reload.
+	Load func() (*config.Loaded, error)
+	// Output takes the log, as text or JSON.
+	Output io.Writer
+	// Build is what the agent says of its version.
+	Build Build
+}
+
+// Build is a version of the program.
+type Build struct {
+	Version  string // of Consul that this agent is compatible with, such as "1.21.4"
+	Revision string
+	Date     string // RFC 3339
+	Own      string // Lictor's version
+}
+
+// An Agent is one agent. New makes it, Start runs it, and Stop ends it, once and for all.
+type Agent struct {
+	Config
+	cfg     *config.Config
+	logs    *logging.Logger
+	log     *slog.Logger
+	id      string // of the node
+	started time.Time
+
+	metrics   *telemetry.Registry
+	lan, wan  *gossip.Pool // wan is nil on client agents
+	server    *server      // nil on client agents
+	caller    rpc.Caller
+	views     *view.Views
+	local     *local.State
+	dns       *dnsserver.Server
+	http      *httpapi.Server
+	listeners []net.Listener // of HTTP
+
+	ctx      context.Context
+	cancel   context.CancelFunc
+	cleanups cleanups
+	running  sync.WaitGroup
+	reload   sync.Mutex // one at a time
+	leaving  sync.Once
+	left     chan struct{} // closed when the agent has left the cluster
+	failed   chan error    // gets what ends the agent from inside
+}
+
+// New makes an agent of the configuration. Start runs it.
+func New(c Config) (*Agent, error) {
+	loaded, err := c.Load()
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded.Config.Log
+	logs, err := logging.New(logging.Config{Level: l.Level, JSON: l.JSON, Output: c.Output, File: l.File, RotateBytes: l.RotateBytes,
+		RotateDuration: l.RotateDuration, RotateMaxFiles: l.RotateMaxFiles, Syslog: l.Syslog, SyslogFacility: l.Facility})
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), left: make(chan struct{}), failed: make(chan error, 1)}
+	a.cleanups.add(logs.Close)
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.announce(loaded)
+	return a, nil
+}
+
+// announce says what is odd about the configuration.
+func (a *Agent) announce(loaded *config.Loaded) {
+	for _, w := range loaded.Warnings {
+		a.log.Warn(w)
+	}
+	for _, n := range loaded.NoEffect {
+		a.log.Warn("configured, but without effect in this version", "key", n.Key, "capability", n.Feature)
+	}
+}
+
+// Start runs the agent and returns when it answers. If it fails, nothing is left running.
+func (a *Agent) Start() error {
+	a.started = time.Now()
+	for _, step := range []func() error{
+		a.openData, a.startTelemetry, a.openPools, a.openServer, a.startPools, a.openLocal, a.startDNS, a.startHTTP, a.startLocal,
+	} {
+		if err := step(); err != nil {
+			return errors.Join(err, a.Stop())
+		}
+	}
+	a.startJoining()
+	notify("READY=1")
+	return nil
+}
+
+// Stop ends the agent without leaving the cluster. It may be called twice.
+func (a *Agent) Stop() error {
+	notify("STOPPING=1")
+	a.cancel()
+	err := a.cleanups.run()
+	a.running.Wait()
+	return err
+}
+
+// Left is closed when the agent has left the cluster, as Leave or the API asked it to.
+func (a *Agent) Left() <-chan struct{} { return a.left }
+
+// Failed delivers the error that ends the agent, if one comes from inside.
+func (a *Agent) Failed() <-chan error { return a.failed }
+
+// fail ends the agent for a reason that arises while it runs.
+func (a *Agent) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
+
+// startTelemetry opens the metrics.
+func (a *Agent) startTelemetry() error {
+	t := a.cfg.Telemetry
+	var err error
+	a.metrics, err = telemetry.New(telemetry.Config{
+		Prefix: t.Prefix, DisableHostname: t.DisableHostname, FilterDefault: t.FilterDefault, PrefixFilter: t.PrefixFilter,
+		StatsdAddress: t.StatsdAddr, StatsiteAddress: t.StatsiteAddr, DogstatsdAddr: t.DogstatsdAddr, DogstatsdTags: t.DogstatsdTags,
+		RetryFailedConnection: t.RetryConnection, PrometheusRetention: t.PrometheusRetain, EnableHostMetrics: t.HostMetrics,
+		HostDisk: a.cfg.Node.DataDir, Log: a.log.With("module", "agent.telemetry"),
+	})
+	if err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	if err := a.metrics.Install(); err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	if err := a.metrics.Start(); err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	a.cleanups.add(func() error { a.metrics.Stop(); return nil })
+	a.metrics.GaugeFunc("version", func() float64 { return 1 }, telemetry.Label{Name: "version", Value: a.Build.Version})
+	return nil
+}
+
+// openLocal opens what is registered on this agent.
+func (a *Agent) openLocal() error {
+	var err error
+	a.local, err = local.New(local.Config{
+		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(),
+		Catalog: &local.Servers{Caller: a.caller, Views: a.views, Node: a.cfg.Node.Name},
+		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
+			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}},
+		Settings:     a.localSettings(a.cfg),
+		ClusterSize:  a.lan.NumMembers,
+		SyncInterval: a.cfg.Internal.SyncInterval,
+		SidecarPorts: local.PortRange{Min: a.cfg.Network.Ports.SidecarMin, Max: a.cfg.Network.Ports.SidecarMax},
+		MaxOutput:    a.cfg.Checks.OutputMaxSize,
+		Definitions:  definitionsOf(a.cfg),
+		Log:          a.log.With("module", "agent"),
+	})
+	return err
+}
+
+// startLocal begins to bring the catalog in line with what is registered.
+func (a *Agent) startLocal() error {
+	a.local.Start()
+	a.cleanups.add(func() error { a.local.Stop(); return nil })
+	return nil
+}
+
+// startDNS listens for DNS.
+func (a *Agent) startDNS() error {
+	a.dns = dnsserver.New(dnsserver.Config{
+		Lookup: dnsserver.FromViews(a.views), Datacenter: a.cfg.Node.Datacenter,
+		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
+		Token: func() string { return a.cfg.ACL.Tokens.DNS }, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
+	})
+	var addresses []string
+	for _, l := range a.cfg.Network.Endpoints.DNS {
+		addresses = append(addresses, l.Address)
+	}
+	if err := a.dns.Start(addresses...); err != nil {
+		return err
+	}
+	a.cleanups.add(func() error { a.dns.Stop(); return nil })
+	return nil
+}
+
+// HTTPAddrs are where the HTTP API listens.
+func (a *Agent) HTTPAddrs() []net.Addr {
+	var out []net.Addr
+	for _, l := range a.listeners {
+		out = append(out, l.Addr())
+	}
+	return out
+}
+
+// DNSAddrs are where DNS listens.
+func (a *Agent) DNSAddrs() []net.Addr { return a.dns.Addrs() }

@@ -1,0 +1,33 @@
+package agent
+
+import (
+	"os"
+	"syscall"
+)
+
+// LeavesOn tells whether the agent leaves the cluster before it ends on a signal: on SIGINT unless
+// skip_leave_on_interrupt, on SIGTERM if leave_on_terminate.
+func (a *Agent) LeavesOn(s os.Signal) bool {
+	if s == syscall.SIGTERM {
+		return a.cfg.Join.LeaveOnTerminate
+	}
+	return !a.cfg.Join.SkipLeaveOnInt
+}
+
+// ReloadNow is Reload for who has nobody to report to but the log.
+func (a *Agent) ReloadNow() {
+	if err := a.Reload(); err != nil {
+		a.log.Error("the configuration was not reloaded", "error", err)
+	}
+}
+
+// Welcome logs where the agent answers.
+func (a *Agent) Welcome() {
+	for _, l := range a.listeners {
+		a.log.Info("HTTP API", "address", l.Addr().Network()+"://"+l.Addr().String())
+	}
+	for _, l := range a.dns.Addrs() {
+		a.log.Info("DNS", "address", l.String())
+	}
+	a.log.Info("the agent runs", "node", a.cfg.Node.Name, "id", a.id, "datacenter", a.cfg.Node.Datacenter, "server", a.server != nil)
+}

@@ -1,0 +1,188 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"strconv"
+	"sync"
+	"time"
+
+	"lictor/config"
+	"lictor/httpapi"
+)
+
+// startHTTP listens for HTTP.
+func (a *Agent) startHTTP() error {
+	h := &a.cfg.HTTP.Config
+	a.http = httpapi.New(a.httpConfig())
+	server := &http.Server{
+		Handler: a.http, MaxHeaderBytes: h.MaxHeaderBytes, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: nil,
+	}
+	for _, l := range a.cfg.Network.Endpoints.HTTP {
+		listener, err := a.listen(l)
+		if err != nil {
+			return fmt.Errorf("listen for HTTP at %s: %w", l, err)
+		}
+		a.listeners = append(a.listeners, listener)
+	}
+	conns := &clients{max: a.cfg.Limits.HTTPMaxConns, count: map[string]int{}}
+	server.ConnState = conns.changed
+	for _, l := range a.listeners {
+		a.running.Go(func() {
+			if err := server.Serve(&limited{l, conns}); !errors.Is(err, http.ErrServerClosed) {
+				a.fail(fmt.Errorf("HTTP at %s: %w", l.Addr(), err))
+			}
+		})
+	}
+	a.cleanups.add(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		a.views.Stop() // ends blocking queries, so that their connections become idle
+		if server.Shutdown(ctx) != nil {
+			return server.Close()
+		}
+		return nil
+	})
+	return nil
+}
+
+// listen opens one listener, TCP or a unix socket with the owner and mode that the configuration asks for.
+func (a *Agent) listen(l config.Listen) (net.Listener, error) {
+	if l.Network != "unix" {
+		return net.Listen(l.Network, l.Address)
+	}
+	if info, err := os.Stat(l.Address); err == nil && info.Mode()&fs.ModeSocket != 0 {
+		os.Remove(l.Address) // left behind by an agent that was killed
+	}
+	listener, err := net.Listen("unix", l.Address)
+	if err != nil {
+		return nil, err
+	}
+	if err := own(l.Address, &a.cfg.Network.Sockets); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+func own(path string, s *config.Sockets) error {
+	if s.Mode != "" {
+		mode, err := strconv.ParseUint(s.Mode, 8, 32)
+		if err != nil {
+			return fmt.Errorf("unix_sockets.mode: %w", err)
+		}
+		if err := os.Chmod(path, fs.FileMode(mode)); err != nil {
+			return err
+		}
+	}
+	if s.User == "" && s.Group == "" {
+		return nil
+	}
+	uid, err := idOf(s.User, func(name string) (string, error) {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", err
+		}
+		return u.Uid, nil
+	})
+	if err != nil {
+		return fmt.Errorf("unix_sockets.user: %w", err)
+	}
+	gid, err := idOf(s.Group, func(name string) (string, error) {
+		g, err := user.LookupGroup(name)
+		if err != nil {
+			return "", err
+		}
+		return g.Gid, nil
+	})
+	if err != nil {
+		return fmt.Errorf("unix_sockets.group: %w", err)
+	}
+	return os.Chown(path, uid, gid)
+}
+
+// idOf is a numeric id as it stands, or that of a name; -1 for none.
+func idOf(name string, look func(string) (string, error)) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	if id, err := strconv.Atoi(name); err == nil {
+		return id, nil
+	}
+	text, err := look(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}
+
+// clients bounds the connections of each client address.
+type clients struct {
+	max   int // 0 is no bound
+	mu    sync.Mutex
+	count map[string]int // guarded by mu
+}
+
+// limited is a listener that answers connections beyond the bound with 429 and closes them.
+type limited struct {
+	net.Listener
+	clients *clients
+}
+
+// tooMany is what a client with too many connections is told.
+const tooMany = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
+
+// Accept waits for a connection within the bound.
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil || l.clients.enter(conn) {
+			return conn, err
+		}
+		conn.SetWriteDeadline(time.Now().Add(time.Second))
+		conn.Write([]byte(tooMany))
+		conn.Close()
+	}
+}
+
+func (c *clients) enter(conn net.Conn) bool {
+	if c.max <= 0 {
+		return true
+	}
+	host := hostOf(conn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count[host] >= c.max {
+		return false
+	}
+	c.count[host]++
+	return true
+}
+
+// changed notes the end of a connection.
+func (c *clients) changed(conn net.Conn, state http.ConnState) {
+	if c.max <= 0 || state != http.StateClosed && state != http.StateHijacked {
+		return
+	}
+	host := hostOf(conn)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count[host]--; c.count[host] <= 0 {
+		delete(c.count, host)
+	}
+}
+
+func hostOf(conn net.Conn) string {
+	host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
+	if err != nil {
+		return conn.RemoteAddr().String() // a unix socket: all its clients count together
+	}
+	return host
+}

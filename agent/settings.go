@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"context"
+	"strings"
+
+	"lictor/agent/local"
+	"lictor/catalog"
+	"lictor/config"
+	"lictor/dnsserver"
+	"lictor/health"
+	"lictor/rpc"
+	"lictor/view"
+)
+
+// dnsSettings are what the configuration says of DNS.
+func dnsSettings(c *config.Config) dnsserver.Settings {
+	d := &c.DNS.Config
+	return dnsserver.Settings{
+		AllowStale: d.AllowStale, MaxStale: d.MaxStale, NodeTTL: d.NodeTTL, ServiceTTL: d.ServiceTTL, OnlyPassing: d.OnlyPassing,
+		ARecordLimit: d.ARecordLimit, UDPAnswerLimit: d.UDPAnswerLimit, EnableTruncate: d.EnableTruncate,
+		DisableCompression: d.DisableCompression, NodeMetaTXT: d.NodeMetaTXT, TranslateWANAddrs: c.Network.TranslateWAN,
+		SOA:       dnsserver.SOA{Refresh: d.SOA.Refresh, Retry: d.SOA.Retry, Expire: d.SOA.Expire, MinTTL: d.SOA.MinTTL},
+		Recursors: c.DNS.Recursors, RandomRecursor: d.RecursorStrategy == "random", RecursorTimeout: d.RecursorTimeout,
+	}
+}
+
+// localSettings are what the configuration says of registrations.
+func (a *Agent) localSettings(c *config.Config) local.Settings {
+	return local.Settings{CheckUpdateInterval: c.Checks.UpdateInterval, DiscardCheckOutput: c.Checks.DiscardOutput}
+}
+
+func definitionsOf(c *config.Config) local.Definitions {
+	return local.Definitions{Services: c.Checks.Services, Checks: c.Checks.Checks}
+}
+
+// aliases tells checks that follow the checks of another node what those are.
+type aliases struct{ agent *Agent }
+
+// Aliased implements health.AliasSource.
+func (s *aliases) Aliased(ctx context.Context, q health.AliasQuery) (health.AliasState, error) {
+	node := q.Node
+	if node == "" {
+		node = s.agent.cfg.Node.Name
+	}
+	opts := &view.Options{Header: rpc.Header{Token: q.Token}}
+	checks, err := view.Read(ctx, s.agent.views, catalog.NodeChecksQuery, opts, catalog.NodeChecks{Node: node})
+	if err != nil {
+		return health.AliasState{}, err
+	}
+	services, err := view.Read(ctx, s.agent.views, catalog.NodeServicesQuery, opts, catalog.OnNode{Node: node})
+	if err != nil {
+		return health.AliasState{}, err
+	}
+	found := services.Value().Node != nil && q.Service == ""
+	for _, i := range services.Value().Services {
+		found = found || i.ID == q.Service
+	}
+	changed := make(chan struct{})
+	s.agent.running.Go(func() {
+		defer close(changed)
+		opts := *opts
+		opts.MinIndex = checks.Index()
+		view.Read(ctx, s.agent.views, catalog.NodeChecksQuery, &opts, catalog.NodeChecks{Node: node})
+	})
+	return health.AliasState{Checks: checks.Value().Rows, Found: found, Changed: changed}, nil
+}
+
+// cutBuild takes a member's build apart, "version:revision".
+func cutBuild(build string) (version, revision string, ok bool) { return strings.Cut(build, ":") }
