@@ -49,3 +49,21 @@ type AutoStatic struct {
 	NotBefore    string            `config:"not_before_leeway"`       // slack of the first moment of validity
 	ClockSkew    string            `config:"clock_skew_leeway"`       // slack of clocks
 }
+
+func (a *Auto) check(r *report, server bool) {
+	if a.Encrypt.TLS && server {
+		r.refuse("auto_encrypt.tls", "is for clients only: set auto_encrypt.allow_tls on servers")
+	}
+	if a.Encrypt.AllowTLS && !server {
+		r.refuse("auto_encrypt.allow_tls", "is for servers only: set auto_encrypt.tls on clients")
+	}
+	if a.Config.Enabled && server {
+		r.refuse("auto_config.enabled", "is for clients only: set auto_config.authorization.enabled on servers")
+	}
+	if a.Config.Authorization.Enabled && !server {
+		r.refuse("auto_config.authorization.enabled", "is for servers only")
+	}
+	if a.Config.Enabled && a.Encrypt.TLS {
+		r.refuse("auto_config.enabled", "cannot be used together with auto_encrypt.tls")
+	}
+}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ func checkDefinitions(r *report, services []*catalog.ServiceDefinition, checks [
 			r.refuse(key, "has the id %q, which %s has already: give each its own id", s.ID, first)
 		}
 		seen[s.ID] = key
-		if s.Name != "" && !regexp.MustCompile(`^[A-Za-z0-9-]{1,63}$`).MatchString(s.Name) {
+		if s.Name != "" && (len(s.Name) > 63 || !onlyOf(s.Name, "-")) {
 			r.warn("the service name %q cannot be looked up by DNS: only letters, digits and dashes can, 63 at most", s.Name)
 		}
 		for _, c := range serviceChecks(s) {
@@ -118,9 +117,8 @@ func checkServiceMeta(meta map[string]string, refuse refusal) {
 	if len(meta) > maxMetaPairs {
 		refuse("meta", "holds %d pairs, but at most %d are allowed", len(meta), maxMetaPairs)
 	}
-	form := regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	for key, content := range meta {
-		if !form.MatchString(key) || len(key) > maxMetaKey {
+		if !onlyOf(key, "_-") || len(key) > maxMetaKey {
 			refuse("meta."+key, "the key must be of letters, digits, dashes and underscores, %d at most", maxMetaKey)
 		}
 		if len(content) > maxMetaValue {

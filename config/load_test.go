@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -268,6 +269,62 @@ func TestJSONWhereHCLIsExpected(t *testing.T) {
 	checkEqual(t, "data_dir", l.Config.Node.DataDir, "/x")
 }
 
+// TestUsualFiles loads what guides and charts tell people to write.
+func TestUsualFiles(t *testing.T) {
+	for name, text := range map[string]string{
+		"server.hcl": `
+			datacenter = "dc1"
+			data_dir   = "/opt/consul"
+			encrypt    = "AAAAAAAAAAAAAAAAAAAAAA=="
+			server     = true
+			bootstrap_expect = 3
+			retry_join = ["10.0.0.1", "server2.example"]
+			bind_addr  = "{{ GetAllInterfaces | include \"name\" \"lo\" | include \"type\" \"IPv4\" | attr \"address\" }}"
+			client_addr = "0.0.0.0"
+			tls {
+			  defaults {
+			    ca_file = "ca.pem"
+			    cert_file = "c.pem"
+			    key_file = "k.pem"
+			    verify_incoming = true
+			    verify_outgoing = true
+			  }
+			  internal_rpc { verify_server_hostname = true }
+			}
+			auto_encrypt { allow_tls = true }
+			acl = {
+			  enabled = true
+			  default_policy = "deny"
+			  enable_token_persistence = true
+			  tokens { initial_management = "x" }
+			}
+			performance { raft_multiplier = 1 }
+			ui_config {
+			  enabled = true
+			  metrics_provider = "prometheus"
+			  metrics_proxy { base_url = "http://prometheus:9090" }
+			}
+			connect { enabled = true }
+			addresses { grpc = "127.0.0.1" }
+			ports { grpc = 8502 }
+			config_entries {
+			  bootstrap = [{ kind = "proxy-defaults" name = "global" config { protocol = "http" } }]
+			}
+			telemetry { prometheus_retention_time = "60s" disable_hostname = true }
+			limits { request_limits { mode = "permissive" read_rate = 500.5 write_rate = 200 } }`,
+		"client.json": `{"data_dir": "/x", "leave_on_terminate": true, "recursors": [], "translate_wan_addrs": true,
+			"node_meta": {"pod-name": "x"}, "disable_host_node_id": false, "check_update_interval": "0s",
+			"ports": {"grpc": 8502, "http": 8500, "https": -1}, "autopilot": {"min_quorum": 0}, "recursors": ["10.0.0.2"],
+			"service": {"name": "web", "port": 80, "tags": ["a"], "tagged_addresses": {"lan": {"address": "10.0.0.1", "port": 80}},
+			"checks": [{"id": "h", "http": "http://localhost/", "method": "POST", "header": {"X-A": ["b", "c"]}, "interval": "10s", "timeout": "1s", "tls_skip_verify": true}],
+			"connect": {"sidecar_service": {"proxy": {"upstreams": [{"destination_name": "db", "local_bind_port": 9191, "config": {"connect_timeout_ms": 5}}]}}}}}`,
+	} {
+		if _, err := loadText(t, name, text); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestTypedValues(t *testing.T) {
 	c := mustLoad(t, Options{Fragments: []string{`data_dir = "/x" serf_lan_allowed_cidrs = ["10.1.2.3/8"]
 		http_config { allow_write_http_from = ["127.0.0.0/8"] } unix_sockets { mode = "0660" } dns_config { service_ttl { a = "5s" "b*" = "1m" } }`}}).Config
@@ -288,6 +345,22 @@ func TestFormats(t *testing.T) {
 	checkEqual(t, "json", l.Config.Node.DataDir, "/y")
 	if _, err := Load(Options{Format: "yaml"}); err == nil {
 		t.Error("an unknown format was accepted")
+	}
+}
+
+func BenchmarkLoadServices(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "a.hcl")
+	text := "data_dir = \"/tmp/x\" bind_addr = \"127.0.0.1\"\n"
+	for i := range 5000 {
+		text += fmt.Sprintf("service {\n name = \"web\"\n id = \"web%d\"\n meta { a = \"b\" }\n check { http = \"http://x\" interval = \"5s\" }\n}\n", i)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := Load(Options{Paths: []string{path}}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"regexp"
 	"strings"
 
 	"lictor/catalog"
@@ -61,7 +60,7 @@ func (n *Node) checkName(r *report) {
 		r.refuse("node_name", "must not be empty")
 	case len(n.Name) > 63:
 		r.warn("node_name %q is longer than 63 characters: the node cannot be found by DNS", n.Name)
-	case !regexp.MustCompile(`^[A-Za-z0-9-]+$`).MatchString(n.Name):
+	case !onlyOf(n.Name, "-"):
 		r.warn("node_name %q holds other characters than letters, digits and dashes: the node cannot be found by DNS", n.Name)
 	}
 }
@@ -70,11 +69,10 @@ func (n *Node) checkMeta(r *report) {
 	if len(n.Meta) > maxMetaPairs {
 		r.refuse("node_meta", "holds %d pairs, but at most %d are allowed", len(n.Meta), maxMetaPairs)
 	}
-	form := regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 	for key, content := range n.Meta {
 		at := "node_meta." + key
 		switch {
-		case !form.MatchString(key):
+		case !onlyOf(key, "_-"):
 			r.refuse(at, "the key %q must be of letters, digits, dashes and underscores", key)
 		case len(key) > maxMetaKey:
 			r.refuse(at, "the key is longer than %d characters", maxMetaKey)

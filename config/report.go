@@ -84,6 +84,16 @@ func (r *report) matches(key, text, form, words string) {
 	}
 }
 
+// onlyOf says whether a text is not empty and only of ASCII letters, digits and some further characters.
+func onlyOf(text, further string) bool {
+	for _, c := range text {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune(further, c) {
+			return false
+		}
+	}
+	return text != ""
+}
+
 // networks reads networks and refuses texts that are none.
 func (r *report) networks(key string, texts []string) []netip.Prefix {
 	var all []netip.Prefix

@@ -30,7 +30,8 @@ type TLSProtocol struct {
 
 func defaultTLS() TLS { return TLS{Defaults: TLSProtocol{MinVersion: "TLSv1_2"}} }
 
-func (t *TLS) check(r *report) {
+// check completes the protocols from the defaults. auto says whether the agent gets its certificate from the servers.
+func (t *TLS) check(r *report, auto bool) {
 	protocols := []struct {
 		key string
 		to  *TLSProtocol
@@ -42,9 +43,12 @@ func (t *TLS) check(r *report) {
 			inherit(r, p.key, p.to, &t.Defaults)
 		}
 		p.to.check(r, p.key)
+		if i > 0 && !auto {
+			p.to.needs(r, p.key)
+		}
 	}
-	if r.isSet("tls.defaults.verify_server_hostname") && !r.isSet("tls.internal_rpc.verify_server_hostname") {
-		t.InternalRPC.VerifyName = t.Defaults.VerifyName
+	if t.InternalRPC.VerifyName {
+		t.InternalRPC.VerifyOutgoing = true // a name can only be verified with the certificate
 	}
 }
 
@@ -55,6 +59,17 @@ func inherit(r *report, key string, to, from *TLSProtocol) {
 		if !r.isSet(key + "." + t.Type().Field(i).Tag.Get("config")) {
 			t.Field(i).Set(f.Field(i))
 		}
+	}
+}
+
+// needs refuses to verify without what to verify with.
+func (p *TLSProtocol) needs(r *report, key string) {
+	authority := p.CAFile != "" || p.CAPath != ""
+	if p.VerifyIncoming && (!authority || p.CertFile == "") {
+		r.refuse(key+".verify_incoming", "needs ca_file or ca_path, cert_file and key_file")
+	}
+	if p.VerifyOutgoing && !authority {
+		r.refuse(key+".verify_outgoing", "needs ca_file or ca_path")
 	}
 }
 
