@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/hashicorp/go-bexpr"
 
@@ -11,38 +10,40 @@ import (
 
 // A Filter decides by an expression that a client wrote which rows it gets. The fields of T that it may name are those
 // that T's bexpr tags leave in. The nil Filter keeps all.
-type Filter[T any] struct{ eval *bexpr.Evaluator }
+//
+// Go-bexpr, in the version whose messages Consul's clients know, takes time that grows tenfold with each parenthesis,
+// and its recursion is not bounded. So what stands around the matches ("and", "or", "not" and parentheses) is parsed
+// here, and go-bexpr sees one match at a time.
+type Filter[T any] struct{ holds predicate[T] }
 
-// Bounds of what is parsed: the parser works by recursion.
-const (
-	maxFilter        = 8 << 10 // bytes
-	maxFilterNesting = 32      // parentheses in parentheses, and "not"s in a row
-)
+// A predicate tells whether a row fulfils a part of an expression.
+type predicate[T any] func(row T) (bool, error)
+
+// maxFilter bounds the length of an expression, in bytes.
+const maxFilter = 16 << 10
 
 // NewFilter parses an expression; the empty one gives nil. The texts of its errors are those of Consul.
 func NewFilter[T any](expression string) (*Filter[T], error) {
 	if expression == "" {
 		return nil, nil
 	}
-	if err := boundFilter(expression); err != nil {
-		return nil, rpc.Errorf(rpc.Internal, "Failed to create boolean expression evaluator: %v", err)
-	}
-	var row T
-	eval, err := bexpr.CreateEvaluatorForType(expression, nil, row)
+	holds, err := parse[T](expression)
 	if err != nil {
 		return nil, rpc.Errorf(rpc.Internal, "Failed to create boolean expression evaluator: %v", err)
 	}
-	return &Filter[T]{eval}, nil
+	return &Filter[T]{holds}, nil
 }
 
-func boundFilter(expression string) error {
+func parse[T any](expression string) (predicate[T], error) {
 	if len(expression) > maxFilter {
-		return fmt.Errorf("the expression is longer than %d bytes", maxFilter)
+		return nil, fmt.Errorf("the expression is longer than %d bytes", maxFilter)
 	}
-	if strings.Count(expression, "(") > maxFilterNesting || strings.Count(expression, "not") > maxFilterNesting {
-		return fmt.Errorf("the expression is nested too deeply, or has more than %d groups", maxFilterNesting)
+	p := &filterParser[T]{text: expression, words: split(expression)}
+	holds, err := p.or()
+	if err == nil && p.at < len(p.words) {
+		err = p.unexpected()
 	}
-	return nil
+	return holds, err
 }
 
 // Keep tells whether the expression holds for a row.
@@ -50,17 +51,17 @@ func (f *Filter[T]) Keep(row T) (bool, error) {
 	if f == nil {
 		return true, nil
 	}
-	return f.eval.Evaluate(row)
+	return f.holds(row)
 }
 
-// select keeps the rows for which the expression holds.
+// rows keeps the rows for which the expression holds.
 func (f *Filter[T]) rows(rows []T) ([]T, error) {
 	if f == nil {
 		return rows, nil
 	}
 	var kept []T
 	for _, r := range rows {
-		ok, err := f.Keep(r)
+		ok, err := f.holds(r)
 		if err != nil {
 			return nil, err
 		}
@@ -69,4 +70,22 @@ func (f *Filter[T]) rows(rows []T) ([]T, error) {
 		}
 	}
 	return kept, nil
+}
+
+// match makes a predicate of one match, such as "Node == n1".
+func match[T any](text string) (predicate[T], error) {
+	var row T
+	eval, err := bexpr.CreateEvaluatorForType(text, nil, row)
+	if err != nil {
+		return nil, err
+	}
+	return func(row T) (holds bool, err error) {
+		// Go-bexpr panics where a selector leads through a nil pointer: there is nothing then that could match.
+		defer func() {
+			if recover() != nil {
+				holds, err = false, nil
+			}
+		}()
+		return eval.Evaluate(row)
+	}, nil
 }

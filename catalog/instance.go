@@ -22,5 +22,6 @@ type Locality struct {
 
 // Connect says how an instance takes part in the mesh.
 type Connect struct {
-	Native bool `json:"Native,omitempty"`
+	Native         bool    `json:"Native,omitempty"`
+	SidecarService Sidecar `json:"SidecarService,omitempty" bexpr:"-"`
 }

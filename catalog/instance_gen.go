@@ -7,12 +7,19 @@ import (
 )
 
 // MarshalMsg implements msgp.Marshaler
-func (z Connect) MarshalMsg(b []byte) (o []byte, err error) {
+func (z *Connect) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 1
+	// map header, size 2
 	// string "Native"
-	o = append(o, 0x81, 0xa6, 0x4e, 0x61, 0x74, 0x69, 0x76, 0x65)
+	o = append(o, 0x82, 0xa6, 0x4e, 0x61, 0x74, 0x69, 0x76, 0x65)
 	o = msgp.AppendBool(o, z.Native)
+	// string "SidecarService"
+	o = append(o, 0xae, 0x53, 0x69, 0x64, 0x65, 0x63, 0x61, 0x72, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65)
+	o, err = z.SidecarService.MarshalMsg(o)
+	if err != nil {
+		err = msgp.WrapError(err, "SidecarService")
+		return
+	}
 	return
 }
 
@@ -40,6 +47,12 @@ func (z *Connect) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Native")
 				return
 			}
+		case "SidecarService":
+			bts, err = z.SidecarService.UnmarshalMsg(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "SidecarService")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -53,8 +66,8 @@ func (z *Connect) UnmarshalMsg(bts []byte) (o []byte, err error) {
 }
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
-func (z Connect) Msgsize() (s int) {
-	s = 1 + 7 + msgp.BoolSize
+func (z *Connect) Msgsize() (s int) {
+	s = 1 + 7 + msgp.BoolSize + 15 + z.SidecarService.Msgsize()
 	return
 }
 
