@@ -1,0 +1,100 @@
+package health
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lictor/catalog"
+)
+
+func reaped(j *journal) Config {
+	return Config{Reap: func(service, check string) { j.report(service, check) }}
+}
+
+// dying is a TTL check whose service goes when it has been critical for a minute.
+func dying(j *journal) Check {
+	return Check{ID: "c", ServiceID: "web", Report: j.report, Definition: &catalog.CheckDefinition{
+		TTL: catalog.Duration(time.Hour), DeregisterCriticalServiceAfter: catalog.Duration(time.Minute)}}
+}
+
+func TestReap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports, reaps journal
+		s := New(reaped(&reaps))
+		defer s.Stop()
+		add(t, s, dying(&reports))
+		time.Sleep(time.Minute - 1)
+		reaps.expect(t)
+		time.Sleep(1)
+		reaps.expect(t, "web: c")
+		time.Sleep(time.Minute) // the service is still there
+		reaps.expect(t, "web: c")
+		s.Remove("c")
+		time.Sleep(time.Hour)
+		reaps.expect(t)
+	})
+}
+
+func TestReapStartsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports, reaps journal
+		s := New(reaped(&reaps))
+		defer s.Stop()
+		c := dying(&reports)
+		c.Status = catalog.Passing
+		add(t, s, c)
+		time.Sleep(2 * time.Minute)
+		if _, ok := s.CriticalSince("c"); ok {
+			t.Error("a passing check is critical")
+		}
+		s.SetTTL("c", "critical", "")
+		since := time.Now()
+		time.Sleep(50 * time.Second)
+		s.SetTTL("c", "critical", "still")
+		if got, ok := s.CriticalSince("c"); !ok || !got.Equal(since) {
+			t.Errorf("critical since %v, want %v", got, since)
+		}
+		s.SetTTL("c", "warning", "")
+		s.SetTTL("c", "critical", "")
+		time.Sleep(59 * time.Second)
+		reaps.expect(t)
+		time.Sleep(time.Second)
+		reaps.expect(t, "web: c")
+	})
+}
+
+func TestReapMayRemove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports journal
+		var s *Scheduler
+		n := 0
+		s = New(Config{Reap: func(_, check string) { n++; s.Remove(check) }})
+		defer s.Stop()
+		add(t, s, dying(&reports))
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n != 1 {
+			t.Errorf("reaped %d times", n)
+		}
+	})
+}
+
+func TestNoReap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reports, reaps journal
+		s := New(reaped(&reaps))
+		defer s.Stop()
+		ofNode := dying(&reports)
+		ofNode.ServiceID = ""
+		add(t, s, ofNode)
+		unset := dying(&reports)
+		unset.ID, unset.Definition = "unset", &catalog.CheckDefinition{TTL: catalog.Duration(time.Hour)}
+		add(t, s, unset)
+		time.Sleep(24 * time.Hour)
+		reaps.expect(t)
+		if _, ok := s.CriticalSince("none"); ok {
+			t.Error("a check that is not there is critical")
+		}
+	})
+}
