@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
+	"strings"
+	"unicode/utf8"
 
 	"lictor/cmd/lictor/client"
 )
@@ -29,18 +30,22 @@ func (c *console) warnf(format string, args ...any) { fmt.Fprintf(c.err, format,
 func (c *console) columns(rows [][]string) { writeColumns(c.out, rows, "") }
 
 func writeColumns(to io.Writer, rows [][]string, indent string) {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	var widths []int
 	for _, row := range rows {
-		fmt.Fprint(w, indent)
 		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(w, "\t")
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
-			fmt.Fprint(w, cell)
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
-		fmt.Fprintln(w)
 	}
-	w.Flush()
+	for _, row := range rows {
+		line := indent
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2)
+		}
+		fmt.Fprintln(to, strings.TrimRight(line, " "))
+	}
 }
 
 // The exit codes.

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lictor/cmd/lictor/client"
+)
+
+// A cue is a writer that tells when it has been written to for the first time.
+type cue struct {
+	text bytes.Buffer
+	seen chan struct{}
+}
+
+func (c *cue) Write(p []byte) (int, error) {
+	if c.text.Len() == 0 {
+		close(c.seen)
+	}
+	return c.text.Write(p)
+}
+
+// streamingAgent serves a log that goes on until the client has gone, and all else with a short answer.
+func streamingAgent(t *testing.T) *httptest.Server {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/agent/monitor":
+			if r.FormValue("loglevel") == "odd" {
+				http.Error(w, "Unknown log level: odd", http.StatusBadRequest)
+				return
+			}
+			fmt.Fprintf(w, "%s %s [INFO] hello\n", r.FormValue("loglevel"), r.FormValue("logjson"))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		case "/v1/agent/self":
+			io.WriteString(w, `{"Config":{"NodeName":"node1","Version":"1.21.4"},"DebugConfig":{"EnableDebug":true}}`)
+		case "/debug/pprof/trace":
+			http.Error(w, "tracing is in use", http.StatusInternalServerError)
+		default:
+			fmt.Fprintf(w, "%s\n", r.URL)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestMonitorEndsWithSignal(t *testing.T) {
+	agent := streamingAgent(t)
+	signals := make(chan os.Signal, 1)
+	out := &cue{seen: make(chan struct{})}
+	var stderr bytes.Buffer
+	c := &console{out: out, err: &stderr, getenv: func(string) string { return "" }, signals: signals}
+	code := make(chan int)
+	go func() {
+		code <- run(t.Context(), c, []string{"monitor", "-http-addr=" + agent.URL, "-log-level=warn", "-log-json"})
+	}()
+	<-out.seen
+	signals <- os.Interrupt
+	if got := <-code; got != 0 {
+		t.Errorf("exit %d", got)
+	}
+	if got := out.text.String() + stderr.String(); got != "warn true [INFO] hello\n" {
+		t.Errorf("printed %q", got)
+	}
+}
+
+func TestMonitorRefused(t *testing.T) {
+	code, _, stderr := invoke("monitor", "-http-addr="+streamingAgent(t).URL, "-log-level=odd")
+	if code != 1 || stderr != "Error starting monitor: Unexpected response code: 400 (Unknown log level: odd)\n" {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+}
+
+func TestDebugRefuses(t *testing.T) {
+	for _, c := range []struct{ line, says string }{
+		{"-duration=1s -interval=1s -capture=agent", "-duration is 1s: it must be at least 10s"},
+		{"-interval=1s", "-interval is 1s: it must be at least 5s"},
+		{"-interval=1m -duration=30s", "must not be longer than -duration"},
+		{"-capture=all", `Unknown capture target "all"`},
+		{"-since=yesterday", "-since"},
+	} {
+		code, _, stderr := invoke(append([]string{"debug"}, strings.Fields(c.line)...)...)
+		if code != 1 || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: exit %d, %s", c.line, code, stderr)
+		}
+	}
+}
+
+func record(ctx context.Context, t *testing.T, o debugOptions) (stdout, stderr string) {
+	cl, err := client.New(client.Config{Address: streamingAgent(t).URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, warnings bytes.Buffer
+	b := &bundle{options: o, client: cl, console: &console{out: &out, err: &warnings}}
+	if err := b.record(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), warnings.String()
+}
+
+func TestDebugArchive(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "bundle")
+	o := debugOptions{capture: strings.Fields(debugTargets), duration: 300 * time.Millisecond, interval: 100 * time.Millisecond, output: at, archive: true}
+	_, warnings := record(t.Context(), t, o)
+	if !strings.Contains(warnings, "Could not capture trace: Unexpected response code: 500 (tracing is in use)") {
+		t.Errorf("the part that failed was not named:\n%s", warnings)
+	}
+	files := unpack(t, at+".tar.gz")
+	for _, name := range []string{"agent.json", "host.json", "members.json", "metrics.json", "consul.log", "profile.prof", "index.json", "1/heap.prof", "1/goroutine.prof", "2/heap.prof"} {
+		if files["bundle/"+name] == "" {
+			t.Errorf("%s is missing or empty", name)
+		}
+	}
+	if got := files["bundle/consul.log"]; !strings.HasPrefix(got, "TRACE") {
+		t.Errorf("log is %q", got)
+	}
+	if n := strings.Count(files["bundle/metrics.json"], "/v1/agent/metrics"); n < 2 {
+		t.Errorf("metrics were read %d times", n)
+	}
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(at), "*"))
+	hidden, _ := filepath.Glob(filepath.Join(filepath.Dir(at), ".*"))
+	if !slices.Equal(append(left, hidden...), []string{at + ".tar.gz"}) {
+		t.Errorf("left behind: %v %v", left, hidden)
+	}
+}
+
+// An interrupt ends the recording early and keeps what there is.
+func TestDebugInterrupted(t *testing.T) {
+	at := filepath.Join(t.TempDir(), "bundle")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cl, err := client.New(client.Config{Address: streamingAgent(t).URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	b := &bundle{options: debugOptions{capture: []string{"metrics", "logs"}, duration: time.Hour, interval: time.Hour, output: at},
+		client: cl, console: &console{out: &out, err: &out}, dir: t.TempDir()}
+	b.captureChanges(ctx)
+	if err := b.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(at, "metrics.json")); err != nil {
+		t.Error(err)
+	}
+}
+
+func unpack(t *testing.T, name string) map[string]string {
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[path.Clean(h.Name)] = string(content)
+	}
+}
