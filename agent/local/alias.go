@@ -6,7 +6,6 @@ import (
 	"lictor/catalog"
 	"lictor/health"
 	"lictor/rpc"
-	"lictor/view"
 )
 
 // Aliased implements health.AliasSource: checks of this agent come from the State, those of other nodes from Health.Alias.
@@ -46,29 +45,4 @@ func (s *State) nodeHealth(q health.AliasQuery) health.AliasState {
 		}
 	}
 	return state
-}
-
-// Aliased reads the checks of another node from the catalog.
-func (s *Servers) Aliased(ctx context.Context, q health.AliasQuery) (health.AliasState, error) {
-	opts := view.Options{Header: rpc.Header{Token: q.Token}}
-	args := catalog.NodeChecks{Node: q.Node}
-	answer, err := view.Read(ctx, s.Views, catalog.NodeChecksQuery, &opts, args)
-	if err != nil {
-		return health.AliasState{}, err
-	}
-	changed := make(chan struct{})
-	state := health.AliasState{Checks: answer.Value().Rows, Found: q.Service == "", Changed: changed}
-	services, err := view.Read(ctx, s.Views, catalog.NodeServicesQuery, &opts, catalog.OnNode{Node: q.Node})
-	if err != nil {
-		return health.AliasState{}, err
-	}
-	for _, row := range services.Value().Services {
-		state.Found = state.Found || row.ID == q.Service
-	}
-	opts.MinIndex = answer.Index()
-	go func() { // ends when the answer changes, at the latest after the longest wait, or with the check
-		defer close(changed)
-		view.Read(ctx, s.Views, catalog.NodeChecksQuery, &opts, args)
-	}()
-	return state, nil
 }
