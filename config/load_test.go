@@ -199,7 +199,7 @@ func TestFreeContent(t *testing.T) {
 func TestProblemsSayWhere(t *testing.T) {
 	dir := write(t, map[string]string{
 		"a.json": "{\n \"nonsense\": true,\n \"ports\": {\n  \"htp\": 1, \"dns\": \"x\"}}",
-		"b.hcl":  "datacenter = 5\n\nservice {\n  port = 1.5\n  zzz = 1\n}\nretry_interval = \"abc\"",
+		"b.hcl":  "datacenter = 5\nsyslog = true\nservice {\n  port = 1.5\n  zzz = 1\n}\nretry_interval = \"abc\"",
 		"c.json": `{"server": true`,
 		"d.hcl":  "a = [\n\nb = }",
 	})
@@ -214,6 +214,7 @@ func TestProblemsSayWhere(t *testing.T) {
 		"a.json:4: ports.htp: unknown key; did you mean http?",
 		"a.json:4: ports.dns: wants a number, not the string \"x\"",
 		"b.hcl:1: datacenter: wants a string, not the number 5",
+		"b.hcl:2: syslog: unknown key; did you mean enable_syslog, or syslog_facility?",
 		"b.hcl:4: services[0].port: wants a whole number, not the number 1.5",
 		"b.hcl:5: services[0].zzz: unknown key; allowed here: kind, id, name",
 		"b.hcl:7: retry_interval: wants a duration such as \"10s\" or \"5m\", not the string \"abc\"",

@@ -89,6 +89,9 @@ func (s *shape) hint(name string) string {
 	if best != "" {
 		return "did you mean " + best + "?"
 	}
+	if parts := s.containing(name); len(parts) > 0 && len(parts) < 5 {
+		return "did you mean " + strings.Join(parts, ", or ") + "?"
+	}
 	if len(s.keys) > 20 {
 		return "see docs/config.md for all keys"
 	}
@@ -97,6 +100,17 @@ func (s *shape) hint(name string) string {
 		names[i] = k.name
 	}
 	return "allowed here: " + strings.Join(names, ", ")
+}
+
+// containing lists the keys that hold a word.
+func (s *shape) containing(word string) []string {
+	var names []string
+	for _, k := range s.keys {
+		if len(word) > 3 && strings.Contains(squeeze(k.name), squeeze(word)) {
+			names = append(names, k.name)
+		}
+	}
+	return names
 }
 
 // editDistance is the number of letters to add, drop or change between two words.
