@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"net"
 	"strconv"
 	"time"
 
@@ -181,9 +180,4 @@ func (a *Agent) node() *catalog.Node {
 	ends := &a.cfg.Network.Endpoints
 	return &catalog.Node{ID: a.id, Node: a.cfg.Node.Name, Address: ends.Advertise.String(), Datacenter: a.cfg.Node.Datacenter,
 		TaggedAddresses: ends.Tagged, Meta: meta}
-}
-
-// rpcAddress is where the other servers reach this one.
-func (a *Agent) rpcAddress() string {
-	return net.JoinHostPort(a.cfg.Network.Endpoints.Advertise.String(), strconv.Itoa(a.cfg.Network.Ports.Server))
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"lictor/acl"
@@ -90,7 +92,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		ca:      &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
 		catalog: &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance},
 		coordinate: &coordinate.Service{Log: node, Known: func(tx *state.Tx, name string) bool { return catalog.FindNode(tx, name) != nil },
-			Datacenters: func() []coordinate.Datacenter { return nil }},
+			Datacenters: a.datacenters},
 		kv: &kv.Service{Log: node},
 		raft: &raftstore.Service{Node: node, NameOf: func(id string) string {
 			for _, m := range a.lan.Members() {
@@ -101,6 +103,36 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			return ""
 		}},
 	}
+}
+
+// datacenters tells where the servers of each datacenter are in the space of the WAN.
+func (a *Agent) datacenters() []coordinate.Datacenter {
+	byName := map[string]*coordinate.Datacenter{}
+	var names []string
+	if a.wan == nil {
+		return nil
+	}
+	for _, m := range a.wan.Members() {
+		if !m.Ours {
+			continue
+		}
+		dc := byName[m.Meta.Datacenter]
+		if dc == nil {
+			dc = &coordinate.Datacenter{Datacenter: m.Meta.Datacenter, AreaID: "wan"}
+			byName[m.Meta.Datacenter], names = dc, append(names, m.Meta.Datacenter)
+		}
+		if place, ok := a.wan.CachedCoordinate(m.Name); ok {
+			name := strings.TrimSuffix(m.Name, "."+m.Meta.Datacenter)
+			c := coordinate.Coordinate(place)
+			dc.Coordinates = append(dc.Coordinates, coordinate.Entry{Node: name, Coord: &c})
+		}
+	}
+	slices.Sort(names)
+	var all []coordinate.Datacenter
+	for _, name := range names {
+		all = append(all, *byName[name])
+	}
+	return all
 }
 
 // resolve finds what a token may do. There are no ACLs yet: everybody may do everything.

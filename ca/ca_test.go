@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestRootsAreRefusedWhereTheMeshIsOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := (&ca.Service{Log: log}).Roots(log.DB().Read(), acl.AllowAll(), nil); err != ca.ErrDisabled {
+	if _, _, err := (&ca.Service{Log: log}).Roots(log.DB().Read(), acl.AllowAll(), nil); !errors.Is(err, ca.ErrDisabled) {
 		t.Errorf("got %v", err)
 	}
 }

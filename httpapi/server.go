@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"lictor/acl"
@@ -26,6 +27,9 @@ type Config struct {
 	Pools      Pools
 	Metrics    *telemetry.Registry
 	Monitor    Monitor
+	Services   Services // of this agent
+	Checks     Checks
+	Maintain   Maintenance // of this agent's node
 	Datacenter string
 	Node       string // this agent's node
 	Log        *slog.Logger
@@ -39,13 +43,13 @@ type Config struct {
 	BlockEndpoints   []string
 	AllowWriteFrom   []string // CIDRs; empty allows all
 	EnableDebug      bool     // serve /debug/pprof
-	Observe          func(method, path string) func()
 }
 
 // A Server answers the HTTP API. It is an http.Handler; listening is its owner's business.
 type Server struct {
 	Config
 	mux    *http.ServeMux
+	guard  *guard
 	cached cachedMarks
 }
 
@@ -60,12 +64,16 @@ func New(c Config) *Server {
 	if c.DefaultPolicy == "" {
 		c.DefaultPolicy = "allow"
 	}
-	s := &Server{Config: c, mux: http.NewServeMux()}
+	s := &Server{Config: c, mux: http.NewServeMux(), guard: newGuard(c.BlockEndpoints, c.AllowWriteFrom)}
 	for _, rt := range routes {
 		s.mux.HandleFunc(rt.path, s.wrap(rt))
 	}
 	s.mux.HandleFunc("/v1/", unknownEndpoint)
-	s.mux.HandleFunc("/", unknownPath)
+	s.mux.HandleFunc("/v1", unknownPath)
+	s.mux.HandleFunc("/", home)
+	if c.EnableDebug {
+		s.profiles()
+	}
 	return s
 }
 
@@ -73,6 +81,10 @@ func New(c Config) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.AllowUnprintable && unprintable(r.URL.Path) {
 		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if err := s.guard.check(r); err != nil {
+		s.fail(w, r, err)
 		return
 	}
 	s.mux.ServeHTTP(w, r)
@@ -98,7 +110,9 @@ var written any = &struct{}{}
 func (s *Server) wrap(rt route) http.HandlerFunc {
 	allow := "OPTIONS," + strings.Join(rt.methods, ",")
 	policy := []string{s.DefaultPolicy}
+	timers := s.timers(rt)
 	return func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
 		h := w.Header()
 		h["X-Consul-Default-Acl-Policy"] = policy
 		for k, v := range s.ResponseHeaders {
@@ -109,6 +123,7 @@ func (s *Server) wrap(rt route) http.HandlerFunc {
 			s.noHandler(w, r, rt, allow)
 			return
 		}
+		defer timers[r.Method].Since(begun)
 		value, err := rt.check(s, r)
 		if err == nil {
 			value, err = handle(s, w, r)
@@ -121,6 +136,16 @@ func (s *Server) wrap(rt route) http.HandlerFunc {
 			s.writeJSON(w, r, value)
 		}
 	}
+}
+
+// timers are the handles of consul.api.http for each method of a route.
+func (s *Server) timers(rt route) map[string]*telemetry.Sample {
+	path := strings.ReplaceAll(strings.Trim(rt.path, "/"), "/", "_")
+	timers := map[string]*telemetry.Sample{}
+	for _, m := range rt.methods {
+		timers[m] = s.Metrics.Sample("api.http", telemetry.Label{Name: "method", Value: m}, telemetry.Label{Name: "path", Value: path})
+	}
+	return timers
 }
 
 // check refuses what no route accepts.

@@ -103,7 +103,7 @@ func (a *archived) read(t *tar.Reader) error {
 	var sums []byte
 	for {
 		h, err := t.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

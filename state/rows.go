@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -81,7 +82,7 @@ func (t *Table[T]) Insert(tx *Tx, row *T) {
 
 // Delete removes the row with the same key as row, if there is one, and moves the table's index.
 func (t *Table[T]) Delete(tx *Tx, row *T) {
-	if err := tx.txn.Delete(t.name, row); err == memdb.ErrNotFound {
+	if err := tx.txn.Delete(t.name, row); errors.Is(err, memdb.ErrNotFound) {
 		return
 	} else {
 		must(err)

@@ -1,0 +1,122 @@
+package architecture
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// levels says how high each package stands. A package may import those below it.
+var levels = map[string]int{
+	"state": 0, "rpc": 0, "acl": 0, "telemetry": 0,
+	"kv": 1, "catalog": 1, "coordinate": 1, "event": 1, "ca": 1,
+	"session": 2, "query": 3, "txn": 3, // both name sessions
+	"raftstore": 4, "gossip": 4, "health": 4, "view": 4,
+	"httpapi": 5, "dnsserver": 5, "ui": 5,
+	"config": 6, "agent/logging": 6,
+	"agent/local": 7, "agent": 8,
+	"cmd/lictor/client": 0, "cmd/lictor": 9,
+}
+
+// owners says which packages alone may import a library.
+var owners = map[string]struct {
+	packages []string
+	reason   string
+}{
+	"github.com/hashicorp/raft":        {[]string{"raftstore"}, "the rest of the house knows state.Log"},
+	"github.com/hashicorp/raft-wal":    {[]string{"raftstore"}, "the rest of the house knows state.Log"},
+	"github.com/hashicorp/raft-boltdb": {[]string{"raftstore"}, "the rest of the house knows state.Log"},
+	"github.com/hashicorp/serf":        {[]string{"gossip"}, "the rest of the house knows member events"},
+	"github.com/hashicorp/memberlist":  {[]string{"gossip"}, "the rest of the house knows member events"},
+	"github.com/hashicorp/go-memdb":    {[]string{"state"}, "the rest of the house knows tables"},
+	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
+	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
+	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
+	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+const module = "lictor/"
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func TestKnowledgeFlowsDown(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if strings.HasPrefix(name, "internal/") {
+			continue
+		}
+		level, ok := levels[name]
+		if !ok {
+			t.Errorf("%s has no level: give it one in this test and in docs/design.md", name)
+		}
+		for _, imported := range p.Imports {
+			below, ours := strings.CutPrefix(imported, module)
+			if ours && !strings.HasPrefix(below, "internal/") && levels[below] >= level {
+				t.Errorf("%s (level %d) imports %s (level %d): knowledge flows down; declare what it needs as an interface of its own", name, level, below, levels[below])
+			}
+			if below == "agent/local" && name != "agent" {
+				t.Errorf("%s imports agent/local, which is for agent alone: declare the few methods it needs", name)
+			}
+		}
+	}
+}
+
+func TestLibrariesHaveOneHome(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		for _, imported := range p.Imports {
+			for library, rule := range owners {
+				if imported != library && !strings.HasPrefix(imported, library+"/") {
+					continue
+				}
+				allowed := false
+				for _, owner := range rule.packages {
+					allowed = allowed || name == owner
+				}
+				if !allowed {
+					t.Errorf("%s imports %s, which only %v may: %s", name, imported, rule.packages, rule.reason)
+				}
+			}
+		}
+	}
+}
+
+// Names that say nothing of what a package is for.
+var empty = []string{"util", "utils", "common", "helpers", "helper", "lib", "base", "misc", "types", "models", "structs"}
+
+func TestNamesSayWhatPackagesAreFor(t *testing.T) {
+	for _, p := range packages(t) {
+		last := p.ImportPath[strings.LastIndexByte(p.ImportPath, '/')+1:]
+		for _, name := range empty {
+			if last == name {
+				t.Errorf("%s: the name says nothing of what is in it", p.ImportPath)
+			}
+		}
+	}
+}
