@@ -231,25 +231,18 @@ func (i *Instance) tagged(all []string) bool {
 // AtAddress answers AddressQuery.
 func (s *Service) AtAddress(tx *state.Tx, az acl.Authorizer, q *AtAddress) (*Holders, uint64, error) {
 	h := &Holders{}
-	var index uint64
 	for n := range nodes.Each(tx, "address", fold(q.Address)) {
-		index = max(index, n.ModifyIndex)
 		if az.Allow(acl.Node, n.Node, acl.Read) {
 			h.Nodes = append(h.Nodes, n)
 		}
 	}
 	for i := range instances.Each(tx, "address", fold(q.Address)) {
 		n := FindNode(tx, i.Node)
-		if n == nil || !az.Allow(acl.Node, n.Node, acl.Read) || !az.Allow(acl.Service, i.Service, acl.Read) {
-			continue
+		if n != nil && az.Allow(acl.Node, n.Node, acl.Read) && az.Allow(acl.Service, i.Service, acl.Read) {
+			h.Instances = append(h.Instances, &Entry{Node: n, Service: i.shown()})
 		}
-		index = max(index, i.ModifyIndex, n.ModifyIndex)
-		h.Instances = append(h.Instances, &Entry{Node: n, Service: i.shown()})
 	}
-	if index == 0 {
-		index = tx.Unwatched().Changed(nodes.Name(), instances.Name())
-	}
-	return h, index, nil
+	return h, tx.Unwatched().Changed(nodes.Name(), instances.Name()), nil
 }
 
 // VirtualAddress answers VirtualAddressQuery.
