@@ -90,7 +90,7 @@ func TestLogsAreBounded(t *testing.T) {
 func TestSlowReaderLosesEventsNotSerf(t *testing.T) {
 	simulate(t, func(s *sim) {
 		p := s.start(1, nil)
-		q := &pump{members: make(chan Event), users: make(chan UserEvent), seen: p.seen, log: p.log}
+		q := &pump{members: make(chan Event), users: make(chan UserEvent), seen: func(Event) {}, log: p.log}
 		for range memberBacklog + 10 {
 			q.takeMember(Event{Type: MemberUpdate, Member: Member{Name: "x"}})
 		}

@@ -24,6 +24,7 @@ type Pool struct {
 	log    *slog.Logger
 	keys   *keys
 	guard  *guard
+	pace   *pace // belongs to the pump
 	events chan Event
 	users  chan UserEvent
 	done   chan struct{}
@@ -96,8 +97,10 @@ func (p *Pool) Start() error {
 	}
 	local := s.LocalMember()
 	p.addr = netip.AddrPortFrom(addrOf(local.Addr), local.Port)
+	p.guard.seen(Event{Type: MemberJoin, Member: memberOf(local)})
 	p.serf.Store(s)
 	p.state = stateRunning
+	p.pace = newPace(s.Memberlist(), p.cfg.memberName(), p.cfg.Tuning)
 	go p.pump(in, s.ShutdownCh())
 	return nil
 }
@@ -112,6 +115,7 @@ func (p *Pool) pump(in <-chan serf.Event, stopped <-chan struct{}) {
 // seen watches the member events on their way.
 func (p *Pool) seen(e Event) {
 	p.guard.seen(e)
+	p.pace.seen(e)
 	if e.Type == MemberJoin && e.Member.Name != p.cfg.memberName() {
 		if err := p.keys.save(); err != nil {
 			p.log.Error("gossip keyring not saved", "error", err)

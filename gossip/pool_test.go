@@ -309,3 +309,28 @@ func TestReturnWithNewAddress(t *testing.T) {
 		}
 	})
 }
+
+func TestAlonePoolTicksSlowly(t *testing.T) {
+	simulate(t, func(s *sim) {
+		a := s.start(1, func(c *Config) { c.ReconnectTimeout = time.Second })
+		time.Sleep(time.Second)
+		if len(a.pace.tickers) != 2 {
+			t.Fatal("memberlist's tickers are not where they were: see pace.go")
+		}
+		if !a.pace.idle.Load() {
+			t.Error("alone, yet at full pace")
+		}
+		b := s.start(2, nil)
+		s.join(b, 1)
+		time.Sleep(time.Second)
+		if a.pace.idle.Load() || b.pace.idle.Load() {
+			t.Error("in company, yet idle")
+		}
+		b.Stop()
+		s.until(time.Minute, "idle again", func() bool { return a.NumMembers() == 1 })
+		time.Sleep(time.Second)
+		if !a.pace.idle.Load() {
+			t.Error("alone again, yet at full pace")
+		}
+	})
+}
