@@ -49,7 +49,7 @@ func (s *State) install(c *check, inherit bool) error {
 	r := s.put(c, inherit)
 	s.table.checksChanged(c.row.ServiceID)
 	s.mu.Unlock()
-	signal(s.wake)
+	signal(s.syncer.wake)
 	return s.start([]*check{r})
 }
 
@@ -71,7 +71,7 @@ func (s *State) removeCheck(id string) error {
 	s.drop(c)
 	s.table.checksChanged(c.row.ServiceID)
 	s.mu.Unlock()
-	signal(s.wake)
+	signal(s.syncer.wake)
 	return s.discard(id)
 }
 
@@ -121,7 +121,7 @@ func (s *State) apply(c *check, status, output string) {
 
 func (s *State) touchCheck(c *check) {
 	s.table.touch(key{aCheck, c.row.CheckID}, &c.entry)
-	signal(s.wake)
+	signal(s.syncer.wake)
 }
 
 // deferOutput has a change of output written later, at a moment that differs from check to check.

@@ -62,14 +62,7 @@ func (s *State) permit(d *catalog.CheckDefinition, source Source) error {
 	if !catalog.ValidStatus(d.Status) {
 		return rpc.Errorf(rpc.Invalid, "Status for checks must 'passing', 'warning', 'critical'")
 	}
-	return permission(s.Runner.Allowed(d, source == API))
-}
-
-func permission(err error) error {
-	if err != nil {
-		return rpc.Errorf(rpc.Invalid, "Invalid check: %v", err)
-	}
-	return nil
+	return s.Runner.Allowed(d, source == API)
 }
 
 // enter puts a registration on the disk, into the table and to the runner. The caller holds registering.
@@ -101,7 +94,7 @@ func (s *State) enter(r registration) error {
 	}
 	s.table.checksChanged(e.row.ID)
 	s.mu.Unlock()
-	signal(s.wake)
+	signal(s.syncer.wake)
 	for _, id := range dropped {
 		if err := s.discard(id); err != nil {
 			return err
@@ -206,12 +199,7 @@ func (s *State) remove(id string) error {
 		s.mu.Unlock()
 		return UnknownService(id)
 	}
-	var sidecars []string
-	for other, e := range s.table.services {
-		if e.parent == id && !e.gone {
-			sidecars = append(sidecars, other)
-		}
-	}
+	sidecar := s.table.service(sidecarID(id))
 	checks := sortedKeys(e.checks)
 	for _, c := range e.checks {
 		stopTimer(&c.deferral)
@@ -219,13 +207,13 @@ func (s *State) remove(id string) error {
 	s.table.dropService(e)
 	s.table.checksChanged(id)
 	s.mu.Unlock()
-	signal(s.wake)
+	signal(s.syncer.wake)
 	err := s.disk.remove(s.disk.servicePath(id))
 	for _, check := range checks {
 		err = firstError(err, s.discard(check))
 	}
-	for _, sidecar := range sidecars {
-		err = firstError(err, s.remove(sidecar))
+	if sidecar != nil && sidecar.parent == id {
+		err = firstError(err, s.remove(sidecarID(id)))
 	}
 	return err
 }

@@ -83,8 +83,7 @@ type State struct {
 	settings Settings
 	stopped  bool
 
-	wake    chan struct{}      // has a token when something is dirty
-	resync  chan struct{}      // has a token when the whole is to be compared
+	syncer  *syncer
 	stop    context.CancelFunc // nil before Start
 	running sync.WaitGroup
 }
@@ -110,8 +109,8 @@ func New(c Config) (*State, error) {
 	s := &State{
 		Config: c, disk: store{c.DataDir, c.Log}, table: newTable(c.Node, c.Server),
 		settings: c.Settings,
-		wake:     make(chan struct{}, 1), resync: make(chan struct{}, 1),
 	}
+	s.syncer = newSyncer(s)
 	if s.Runner == nil {
 		s.scheduler = s.newScheduler()
 		s.Runner = s.scheduler

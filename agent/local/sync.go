@@ -30,6 +30,17 @@ const (
 	smallCluster = 128 // members, up to which the interval is as configured
 )
 
+// A syncer brings the catalog in line with a State. Its one goroutine is all that writes to the catalog.
+type syncer struct {
+	*State
+	wake   chan struct{} // has a token when something is dirty
+	resync chan struct{} // has a token when the whole is to be compared
+}
+
+func newSyncer(s *State) *syncer {
+	return &syncer{State: s, wake: make(chan struct{}, 1), resync: make(chan struct{}, 1)}
+}
+
 // Start begins to keep the catalog in line: at once with a comparison of everything, and again after each change, when
 // ServersChanged is called, and on a schedule.
 func (s *State) Start() {
@@ -38,7 +49,7 @@ func (s *State) Start() {
 	s.running.Add(1)
 	go func() {
 		defer s.running.Done()
-		s.sync(ctx)
+		s.syncer.loop(ctx)
 	}()
 }
 
@@ -61,10 +72,10 @@ func (s *State) Stop() {
 }
 
 // ServersChanged says that there is a new leader, or a first one: the catalog is compared soon.
-func (s *State) ServersChanged() { signal(s.resync) }
+func (s *State) ServersChanged() { signal(s.syncer.resync) }
 
-// sync is the loop of the one goroutine that writes to the catalog.
-func (s *State) sync(ctx context.Context) {
+// loop compares and writes until ctx is done.
+func (s *syncer) loop(ctx context.Context) {
 	due := time.Now() // at the start nobody knows what the catalog has
 	for ctx.Err() == nil {
 		full := !time.Now().Before(due)
@@ -84,7 +95,7 @@ func (s *State) sync(ctx context.Context) {
 }
 
 // round compares everything if full, and then writes what is dirty until nothing is.
-func (s *State) round(ctx context.Context, full bool) error {
+func (s *syncer) round(ctx context.Context, full bool) error {
 	if full {
 		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 		defer cancel()
@@ -114,7 +125,7 @@ func (s *State) round(ctx context.Context, full bool) error {
 
 // pause waits until there is something to do, for d at most, and tells whether that is everything. While nothing can be
 // written, changes have to wait as well.
-func (s *State) pause(ctx context.Context, d time.Duration, stuck bool) (full bool) {
+func (s *syncer) pause(ctx context.Context, d time.Duration, stuck bool) (full bool) {
 	wake := s.wake
 	if stuck {
 		wake = nil
@@ -136,7 +147,7 @@ func (s *State) pause(ctx context.Context, d time.Duration, stuck bool) (full bo
 }
 
 // stagger spreads what all members do when the leader changes over up to three seconds, by their number.
-func (s *State) stagger(ctx context.Context, members int) {
+func (s *syncer) stagger(ctx context.Context, members int) {
 	timer := time.NewTimer(rand.N(min(3*time.Second, time.Duration(members)*10*time.Millisecond)))
 	defer timer.Stop()
 	select {
@@ -146,7 +157,7 @@ func (s *State) stagger(ctx context.Context, members int) {
 }
 
 // interval is the time to the next full comparison: longer in a large cluster, and different on each member.
-func (s *State) interval() time.Duration {
+func (s *syncer) interval() time.Duration {
 	d := time.Duration(scale(s.ClusterSize())) * s.SyncInterval
 	return d + rand.N(d)
 }
@@ -160,7 +171,7 @@ func scale(members int) int {
 }
 
 // retry is the time to the next attempt after a failure.
-func (s *State) retry(err error) time.Duration {
+func (s *syncer) retry(err error) time.Duration {
 	if rpc.CodeOf(err) == rpc.NoLeader {
 		s.Log.Debug("anti-entropy waits for a leader")
 		d := time.Duration(scale(s.ClusterSize())) * seekLeader
@@ -172,7 +183,7 @@ func (s *State) retry(err error) time.Duration {
 }
 
 // makeAll makes writes, several at once, and returns an error that asks for a retry.
-func (s *State) makeAll(ctx context.Context, writes []*write) error {
+func (s *syncer) makeAll(ctx context.Context, writes []*write) error {
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex // guards fails
@@ -202,7 +213,7 @@ func (s *State) makeAll(ctx context.Context, writes []*write) error {
 
 // make makes one write. One that fails for its own sake is shelved until the next full comparison, so that it does not
 // hold up others and is not repeated over and over.
-func (s *State) make(ctx context.Context, w *write) error {
+func (s *syncer) make(ctx context.Context, w *write) error {
 	err := s.send(ctx, w)
 	if transient(err) || ctx.Err() != nil {
 		return err
@@ -224,7 +235,7 @@ func (s *State) make(ctx context.Context, w *write) error {
 	return err
 }
 
-func (s *State) send(ctx context.Context, w *write) error {
+func (s *syncer) send(ctx context.Context, w *write) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	token := firstOf(w.token, s.Tokens().Default)
@@ -242,7 +253,7 @@ func (s *State) send(ctx context.Context, w *write) error {
 }
 
 // agentToken is the secret for the agent's own business.
-func (s *State) agentToken() string {
+func (s *syncer) agentToken() string {
 	t := s.Tokens()
 	return firstOf(t.Agent, t.Default)
 }

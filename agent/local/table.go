@@ -1,6 +1,8 @@
 package local
 
 import (
+	"slices"
+
 	"lictor/catalog"
 )
 
@@ -53,9 +55,9 @@ func (t *table) putService(s *service) {
 	t.services[s.row.ID] = s
 	t.touch(key{aService, s.row.ID}, &s.entry)
 	for _, c := range s.checks {
-		if c.row.ServiceName != s.row.Service {
+		if c.row.ServiceName != s.row.Service || !slices.Equal(c.row.ServiceTags, s.row.Tags) {
 			row := *c.row
-			row.ServiceName = s.row.Service
+			row.ServiceName, row.ServiceTags = s.row.Service, s.row.Tags
 			c.row = &row
 			t.touch(key{aCheck, row.CheckID}, &c.entry)
 		}
