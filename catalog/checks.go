@@ -81,7 +81,7 @@ func removeCheck(tx *state.Tx, c *Check) {
 // touch moves the indexes of what the check tells of.
 func (c *Check) touch(tx *state.Tx) {
 	touch(tx, nodeChecksIndex, c.Node)
-	touchOrForget(tx, statusIndex, c.Status, checks.First(tx, "status", fold(c.Status)) != nil)
+	touchOrForget(tx, statusIndex, c.Status, usual(c.Status) || checks.First(tx, "status", fold(c.Status)) != nil)
 	if c.ServiceID == "" {
 		touchAllOn(tx, c.Node)
 		return
@@ -91,3 +91,6 @@ func (c *Check) touch(tx *state.Tx) {
 		of.touch(tx)
 	}
 }
+
+// usual tells whether a state is one of the few that there always are.
+func usual(status string) bool { return status == Passing || status == Warning || status == Critical }
