@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -180,6 +181,22 @@ func (t *table) done(w *write) {
 	for _, c := range w.covers {
 		t.settle(c.key, c.revision)
 	}
+}
+
+// level is how much a write matters to who reads the log: services and the node come seldom, checks often.
+func (w *write) level() slog.Level {
+	if w.node || w.covers[0].kind == aService {
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+// deed says what a write has done, for messages.
+func (w *write) deed() string {
+	if w.deregister != nil {
+		return "Deregistered in the catalog"
+	}
+	return "Synced to the catalog"
 }
 
 // names lists what a write is about, for messages.

@@ -108,6 +108,12 @@ func (m *memory) count() (writes int) {
 	return m.writes
 }
 
+func (m *memory) copyServices() map[string]*catalog.Instance {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.services)
+}
+
 func (m *memory) service(id string) *catalog.Instance {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -225,6 +225,7 @@ func (s *syncer) make(ctx context.Context, w *write) error {
 	defer s.mu.Unlock()
 	if err == nil {
 		s.table.done(w)
+		s.Log.Log(ctx, w.level(), w.deed(), "what", w.names())
 		return nil
 	}
 	s.table.shelve(w)
