@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type AliasQuery struct {
 // An AliasState answers an AliasQuery.
 type AliasState struct {
 	Checks  []*catalog.Check // of the node; those of other services are disregarded
+	Node    string           // its name; "" means the one in the query
 	Found   bool             // whether the node has the service; true if none is asked for and the node is there
 	Changed <-chan struct{}  // closed when another answer is to be had
 }
@@ -82,7 +84,7 @@ func (s *Scheduler) reportAlias(e *entry, r result) {
 // judge is the worst of the checks that the query is about.
 func (q AliasQuery) judge(state AliasState) result {
 	if !state.Found {
-		return critical(fmt.Sprintf(aliasNotFound, q.Service, q.Node))
+		return critical(fmt.Sprintf(aliasNotFound, q.Service, cmp.Or(state.Node, q.Node)))
 	}
 	r := passing(aliasNone)
 	for _, c := range state.Checks {

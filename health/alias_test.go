@@ -36,6 +36,7 @@ func TestJudge(t *testing.T) {
 		})
 	}
 	expect(t, web.judge(AliasState{}), "critical", "Service web could not be found on node n1")
+	expect(t, AliasQuery{Service: "web"}.judge(AliasState{Node: "n1"}), "critical", "Service web could not be found on node n1")
 }
 
 // A source answers from a channel: each answer stands until the next one is there.

@@ -16,10 +16,11 @@ import (
 // Defaults and limits of checks.
 const (
 	MinInterval          = time.Second      // shorter intervals are raised to it
+	MinReap              = time.Second      // shorter times before deregistration are raised to it
 	DefaultTimeout       = 10 * time.Second // of checks that reach over the network
 	DefaultScriptTimeout = 30 * time.Second // of checks that run a command
 	DefaultOutputMaxSize = 4096             // bytes of output that are kept of one run
-	DefaultMaxConcurrent = 256              // checks that run at the same moment
+	DefaultMaxConcurrent = 1024             // checks that run at the same moment
 )
 
 // Texts that users see when a script check is refused.
@@ -50,7 +51,7 @@ type Config struct {
 	// unix:///path or tcp://host:port. "" means unix:///var/run/docker.sock.
 	DockerHost string
 	// Reap is called, from a goroutine of its own, when a check of a service has been critical for the time that its
-	// definition sets for deregistration, and again each time that has passed while the check stays. It may call any
+	// definition sets for deregistration, see CriticalSince, and again each time that has passed while the check stays. It may call any
 	// method of the Scheduler but Stop. Nil leaves services alone.
 	Reap func(serviceID, checkID string)
 }

@@ -136,6 +136,26 @@ func TestOutputSize(t *testing.T) {
 	}
 }
 
+func TestHTTPRedirectToAnotherHost(t *testing.T) {
+	var asked []string
+	inner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		asked = append(asked, "authorization="+q.Header.Get("Authorization"))
+	}))
+	defer inner.Close()
+	outer := httptest.NewServer(http.RedirectHandler(strings.Replace(inner.URL, "127.0.0.1", "localhost", 1), http.StatusFound))
+	defer outer.Close()
+	d := catalog.CheckDefinition{HTTP: outer.URL, DisableRedirects: true, Header: map[string][]string{"Authorization": {"secret"}}}
+	contains(t, check(t, Config{}, d), "critical", ": 302 Found Output: ")
+	if len(asked) != 0 {
+		t.Error("the other host was asked")
+	}
+	d.DisableRedirects = false
+	contains(t, check(t, Config{}, d), "passing", ": 200 OK Output: ")
+	if len(asked) != 1 || asked[0] != "authorization=" {
+		t.Errorf("the other host was asked %q", asked)
+	}
+}
+
 func TestHTTPRefused(t *testing.T) {
 	addr := closed(t)
 	expect(t, check(t, Config{}, catalog.CheckDefinition{HTTP: "http://" + addr + "/"}), "critical",

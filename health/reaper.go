@@ -15,8 +15,9 @@ type reaper struct {
 	ended bool
 }
 
-// CriticalSince tells since when a check has been critical without a break, as far as the Scheduler has seen; ok is
-// false if it is not critical or not there.
+// CriticalSince tells since when the reports of a check have been critical without a break; ok is false if the last was
+// not, or if there is none. The state that a check begins with does not count: it is no evidence against a service that
+// has just been registered, and a check that waits for its first run must not cost it its place.
 func (s *Scheduler) CriticalSince(id string) (since time.Time, ok bool) {
 	s.mu.Lock()
 	e := s.checks[id]
@@ -43,8 +44,8 @@ func (s *Scheduler) watch(e *entry, status string) {
 		return
 	}
 	r.since = time.Now()
-	after := time.Duration(e.Definition.DeregisterCriticalServiceAfter)
-	if after > 0 && e.ServiceID != "" && s.conf.Reap != nil {
+	if e.Definition.DeregisterCriticalServiceAfter > 0 && e.ServiceID != "" && s.conf.Reap != nil {
+		after := max(time.Duration(e.Definition.DeregisterCriticalServiceAfter), MinReap)
 		r.timer = time.AfterFunc(after, func() { s.reap(e, after) })
 	}
 }

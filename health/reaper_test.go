@@ -1,6 +1,7 @@
 package health
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,6 +25,8 @@ func TestReap(t *testing.T) {
 		s := New(reaped(&reaps))
 		defer s.Stop()
 		add(t, s, dying(&reports))
+		time.Sleep(time.Hour) // until the TTL is over nothing is known
+		reaps.expect(t)
 		time.Sleep(time.Minute - 1)
 		reaps.expect(t)
 		time.Sleep(1)
@@ -41,9 +44,8 @@ func TestReapStartsAgain(t *testing.T) {
 		var reports, reaps journal
 		s := New(reaped(&reaps))
 		defer s.Stop()
-		c := dying(&reports)
-		c.Status = catalog.Passing
-		add(t, s, c)
+		add(t, s, dying(&reports))
+		s.SetTTL("c", "passing", "")
 		time.Sleep(2 * time.Minute)
 		if _, ok := s.CriticalSince("c"); ok {
 			t.Error("a passing check is critical")
@@ -72,11 +74,30 @@ func TestReapMayRemove(t *testing.T) {
 		s = New(Config{Reap: func(_, check string) { n++; s.Remove(check) }})
 		defer s.Stop()
 		add(t, s, dying(&reports))
-		time.Sleep(time.Hour)
+		time.Sleep(24 * time.Hour)
 		synctest.Wait()
 		if n != 1 {
 			t.Errorf("reaped %d times", n)
 		}
+	})
+}
+
+func TestReapOfRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var reaps journal
+		s := New(reaped(&reaps))
+		defer s.Stop()
+		d := &catalog.CheckDefinition{Interval: catalog.Duration(time.Minute), DeregisterCriticalServiceAfter: 1}
+		run(t, s, Check{ID: "c", ServiceID: "web", Definition: d}, func(context.Context) result { return critical("down") })
+		var since time.Time
+		for ok := false; !ok; since, ok = s.CriticalSince("c") {
+			reaps.expect(t)
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Until(since.Add(time.Second - 1)))
+		reaps.expect(t)
+		time.Sleep(1)
+		reaps.expect(t, "web: c")
 	})
 }
 

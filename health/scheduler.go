@@ -99,7 +99,6 @@ func (s *Scheduler) add(c Check, start func(*Scheduler, *entry) error) error {
 	}
 	s.drop(c.ID)
 	s.checks[c.ID] = e
-	s.watch(e, c.Status)
 	return nil
 }
 
