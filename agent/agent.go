@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lictor/agent/local"
@@ -47,6 +48,7 @@ type Build struct {
 type Agent struct {
 	Config
 	cfg     *config.Config
+	files   []string // that the configuration was read from
 	logs    *logging.Logger
 	log     *slog.Logger
 	id      string // of the node
@@ -61,15 +63,17 @@ type Agent struct {
 	dns       *dnsserver.Server
 	http      *httpapi.Server
 	listeners []net.Listener // of HTTP
+	conns     *clients       // of HTTP
 
-	ctx      context.Context
-	cancel   context.CancelFunc
-	cleanups cleanups
-	running  sync.WaitGroup
-	reload   sync.Mutex // one at a time
-	leaving  sync.Once
-	left     chan struct{} // closed when the agent has left the cluster
-	failed   chan error    // gets what ends the agent from inside
+	ctx       context.Context
+	cancel    context.CancelFunc
+	cleanups  cleanups
+	running   sync.WaitGroup
+	reload    sync.Mutex // one at a time
+	leaving   sync.Once
+	departing atomic.Bool   // leaves, or has left
+	left      chan struct{} // closed when the agent has left the cluster
+	failed    chan error    // gets what ends the agent from inside
 }
 
 // New makes an agent of the configuration. Start runs it.
@@ -87,6 +91,7 @@ func New(c Config) (*Agent, error) {
 	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), left: make(chan struct{}), failed: make(chan error, 1)}
 	a.cleanups.add(logs.Close)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.files = loaded.Files
 	a.announce(loaded)
 	return a, nil
 }
@@ -112,6 +117,7 @@ func (a *Agent) Start() error {
 		}
 	}
 	a.startJoining()
+	a.startWatching()
 	notify("READY=1")
 	return nil
 }

@@ -215,7 +215,7 @@ func (a *Agent) httpConfig() httpapi.Config {
 		Log: a.log.With("module", "agent.http"), Process: process{a}, Pools: pools{a}, Metrics: a.metrics, Monitor: a.monitor,
 		MaxValueSize: int64(a.cfg.Limits.KVMaxValueSize), MaxTxnSize: int64(a.cfg.Limits.TxnMaxReqLen),
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,
-		BlockEndpoints: a.cfg.HTTP.Config.Block, AllowWriteFrom: a.cfg.HTTP.Config.AllowWriteFrom, EnableDebug: a.cfg.HTTP.Debug,
+		Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
 	}
 	if a.server != nil {
 		c.Snapshots = a.server

@@ -63,7 +63,7 @@ func (s *server) establish(ctx context.Context) error {
 		a.log.Error("failed to register this server in the catalog", "error", err)
 		return err
 	}
-	return nil
+	return a.saveKeyrings()
 }
 
 // clusterID is what the trust domain of a new cluster is made of.

@@ -5,25 +5,31 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/user"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"lictor/agent/logging"
 	"lictor/config"
 	"lictor/httpapi"
 )
+
+// headerTimeout bounds how long a client may take for the header of a request.
+const headerTimeout = 10 * time.Second
 
 // startHTTP listens for HTTP.
 func (a *Agent) startHTTP() error {
 	h := &a.cfg.HTTP.Config
 	a.http = httpapi.New(a.httpConfig())
 	server := &http.Server{
-		Handler: a.http, MaxHeaderBytes: h.MaxHeaderBytes, ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog: nil,
+		Handler: a.http, MaxHeaderBytes: h.MaxHeaderBytes, ReadHeaderTimeout: headerTimeout,
+		ErrorLog: logging.Standard(a.log.With(logging.Module, "agent.http"), slog.LevelDebug),
 	}
 	for _, l := range a.cfg.Network.Endpoints.HTTP {
 		listener, err := a.listen(l)
@@ -32,11 +38,12 @@ func (a *Agent) startHTTP() error {
 		}
 		a.listeners = append(a.listeners, listener)
 	}
-	conns := &clients{max: a.cfg.Limits.HTTPMaxConns, count: map[string]int{}}
-	server.ConnState = conns.changed
+	a.conns = &clients{count: map[string]int{}}
+	a.conns.limit(a.cfg.Limits.HTTPMaxConns)
+	server.ConnState = a.conns.changed
 	for _, l := range a.listeners {
 		a.running.Go(func() {
-			if err := server.Serve(&limited{l, conns}); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(&limited{l, a.conns}); !errors.Is(err, http.ErrServerClosed) {
 				a.fail(fmt.Errorf("HTTP at %s: %w", l.Addr(), err))
 			}
 		})
@@ -125,7 +132,7 @@ func idOf(name string, look func(string) (string, error)) (int, error) {
 
 // clients bounds the connections of each client address.
 type clients struct {
-	max   int // 0 is no bound
+	max   atomic.Int64 // 0 is no bound
 	mu    sync.Mutex
 	count map[string]int // guarded by mu
 }
@@ -152,14 +159,14 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 }
 
+// limit sets the bound, for connections from now on.
+func (c *clients) limit(n int) { c.max.Store(int64(max(n, 0))) }
+
 func (c *clients) enter(conn net.Conn) bool {
-	if c.max <= 0 {
-		return true
-	}
 	host := hostOf(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.count[host] >= c.max {
+	if most := c.max.Load(); most > 0 && int64(c.count[host]) >= most {
 		return false
 	}
 	c.count[host]++
@@ -168,7 +175,7 @@ func (c *clients) enter(conn net.Conn) bool {
 
 // changed notes the end of a connection.
 func (c *clients) changed(conn net.Conn, state http.ConnState) {
-	if c.max <= 0 || state != http.StateClosed && state != http.StateHijacked {
+	if state != http.StateClosed && state != http.StateHijacked {
 		return
 	}
 	host := hostOf(conn)

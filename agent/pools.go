@@ -92,6 +92,7 @@ func (a *Agent) startPools() error {
 			return fmt.Errorf("gossip: %w", err)
 		}
 		a.cleanups.add(p.Stop)
+		a.running.Go(func() { a.mourn(p) })
 	}
 	a.running.Go(func() { a.followMembers(a.lan.Events()) })
 	if a.wan != nil {
@@ -99,6 +100,32 @@ func (a *Agent) startPools() error {
 		a.running.Go(func() { drain(a.wan.UserEvents()) })
 	}
 	a.running.Go(func() { drain(a.lan.UserEvents()) })
+	return nil
+}
+
+// mourn ends the agent when a pool ends by itself: the vote on its name went to another agent.
+func (a *Agent) mourn(p *gossip.Pool) {
+	select {
+	case <-p.Done():
+	case <-a.ctx.Done():
+		return
+	}
+	if !a.departing.Load() && a.ctx.Err() == nil {
+		a.fail(fmt.Errorf("gossip has ended: another agent has the name %s", a.cfg.Node.Name))
+	}
+}
+
+// saveKeyrings keeps the gossip keys on disk: who leads a cluster knows that they are the right ones.
+func (a *Agent) saveKeyrings() error {
+	for _, p := range []*gossip.Pool{a.lan, a.wan} {
+		if p == nil || !p.Encrypted() {
+			continue
+		}
+		if err := p.SaveKeyring(); err != nil {
+			a.log.Error("failed to keep the gossip keys on disk", "error", err)
+			return err
+		}
+	}
 	return nil
 }
 
@@ -154,6 +181,7 @@ const leaveTimeout = 15 * time.Second
 func (a *Agent) Leave(ctx context.Context) error {
 	var err error
 	a.leaving.Do(func() {
+		a.departing.Store(true)
 		ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
 		defer cancel()
 		a.log.Info("leaving the cluster")

@@ -5,6 +5,7 @@ import (
 
 	"lictor/agent/logging"
 	"lictor/config"
+	"lictor/raftstore"
 )
 
 // Reload reads the configuration again and puts in force what can change while the agent runs. If the configuration
@@ -32,6 +33,18 @@ func (a *Agent) Reload() error {
 		return fmt.Errorf("log_level: %w", err)
 	}
 	a.logs.SetLevel(level)
+	a.http.Reload(httpRules(fresh))
+	a.conns.limit(fresh.Limits.HTTPMaxConns)
+	if err := a.metrics.SetFilter(fresh.Telemetry.FilterDefault, fresh.Telemetry.PrefixFilter); err != nil {
+		return fmt.Errorf("telemetry.prefix_filter: %w", err)
+	}
+	if a.server != nil {
+		r := &fresh.Raft
+		err := a.server.node.Retain(raftstore.Retention{Threshold: uint64(r.SnapshotThreshold), Interval: r.SnapshotInterval, Trailing: uint64(r.TrailingLogs)})
+		if err != nil {
+			return fmt.Errorf("raft_snapshot_threshold, raft_snapshot_interval, raft_trailing_logs: %w", err)
+		}
+	}
 	a.log.Info("configuration reloaded")
 	return nil
 }

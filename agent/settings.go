@@ -9,6 +9,7 @@ import (
 	"lictor/config"
 	"lictor/dnsserver"
 	"lictor/health"
+	"lictor/httpapi"
 	"lictor/rpc"
 	"lictor/view"
 )
@@ -23,6 +24,16 @@ func dnsSettings(c *config.Config) dnsserver.Settings {
 		SOA:       dnsserver.SOA{Refresh: d.SOA.Refresh, Retry: d.SOA.Retry, Expire: d.SOA.Expire, MinTTL: d.SOA.MinTTL},
 		Recursors: c.DNS.Recursors, RandomRecursor: d.RecursorStrategy == "random", RecursorTimeout: d.RecursorTimeout,
 	}
+}
+
+// httpRules are what the configuration says of who may ask for what.
+func httpRules(c *config.Config) httpapi.Rules {
+	h, l := &c.HTTP.Config, &c.Limits.Requests
+	rules := httpapi.Rules{BlockEndpoints: h.Block, AllowWriteFrom: h.AllowWriteFrom}
+	if l.Mode == "permissive" || l.Mode == "enforcing" {
+		rules.Rates = httpapi.Rates{Enforce: l.Mode == "enforcing", Read: l.ReadRate, Write: l.WriteRate}
+	}
+	return rules
 }
 
 // localSettings are what the configuration says of registrations.

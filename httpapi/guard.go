@@ -6,6 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"golang.org/x/time/rate"
+
+	"lictor/rpc"
 )
 
 // What a request is told that the configuration does not let in: Consul's texts.
@@ -14,16 +18,32 @@ const (
 	restrictedText = "Access is restricted"
 )
 
-// A guard refuses requests for what the configuration says of paths and of where they come from.
+// Rules are what the configuration says of who may ask for what. Reload changes them.
+type Rules struct {
+	BlockEndpoints []string // prefixes of paths that are refused
+	AllowWriteFrom []string // networks, as CIDRs, that may change something; none means all
+	Rates          Rates
+}
+
+// Rates bound the requests that need the servers, a second; 0 or less is no bound.
+type Rates struct {
+	Enforce     bool // refuse what is beyond the bounds; otherwise it is logged alone
+	Read, Write float64
+}
+
+// A guard refuses requests for what the rules say.
 type guard struct {
 	blocked []string       // prefixes of paths
 	writers []netip.Prefix // that may change something; none means all
+	enforce bool
+	reads   *rate.Limiter // nil is no bound
+	writes  *rate.Limiter
 }
 
 // newGuard takes networks that have been checked by who read the configuration; others let nobody in.
-func newGuard(blocked, writers []string) *guard {
-	g := &guard{blocked: blocked}
-	for _, w := range writers {
+func newGuard(rules Rules) *guard {
+	g := &guard{blocked: rules.BlockEndpoints, enforce: rules.Rates.Enforce, reads: limiter(rules.Rates.Read), writes: limiter(rules.Rates.Write)}
+	for _, w := range rules.AllowWriteFrom {
 		p, err := netip.ParsePrefix(w)
 		if err != nil {
 			p = netip.Prefix{}
@@ -33,12 +53,20 @@ func newGuard(blocked, writers []string) *guard {
 	return g
 }
 
+// limiter lets a second's worth of requests come at once.
+func limiter(perSecond float64) *rate.Limiter {
+	if perSecond <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), max(int(perSecond), 1))
+}
+
 // check tells why a request is not let in.
 func (g *guard) check(r *http.Request) error {
 	if len(g.blocked) > 0 && slices.ContainsFunc(g.blocked, func(p string) bool { return strings.HasPrefix(r.URL.Path, p) }) {
 		return &statusError{http.StatusForbidden, blockedText}
 	}
-	if len(g.writers) == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
+	if len(g.writers) == 0 || reads(r) {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -50,4 +78,23 @@ func (g *guard) check(r *http.Request) error {
 		return nil
 	}
 	return &statusError{http.StatusForbidden, restrictedText}
+}
+
+func reads(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions
+}
+
+// errRate tells that a request is beyond the configured rate.
+var errRate = rpc.Errorf(rpc.Limited, "rate limit exceeded, try again later")
+
+// pace tells whether a request that needs the servers is beyond the rates.
+func (g *guard) pace(r *http.Request) error {
+	bound := g.writes
+	if reads(r) {
+		bound = g.reads
+	}
+	if bound == nil || strings.HasPrefix(r.URL.Path, "/v1/agent/") || strings.HasPrefix(r.URL.Path, "/v1/status/") || bound.Allow() {
+		return nil
+	}
+	return errRate
 }

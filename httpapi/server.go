@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -40,16 +41,15 @@ type Config struct {
 	ResponseHeaders  map[string]string
 	DefaultPolicy    string // of ACLs, as told in each answer; "" means allow
 	AllowUnprintable bool   // in paths
-	BlockEndpoints   []string
-	AllowWriteFrom   []string // CIDRs; empty allows all
-	EnableDebug      bool     // serve /debug/pprof
+	Rules            Rules  // at the start; see Reload
+	EnableDebug      bool   // serve /debug/pprof
 }
 
 // A Server answers the HTTP API. It is an http.Handler; listening is its owner's business.
 type Server struct {
 	Config
 	mux    *http.ServeMux
-	guard  *guard
+	guard  atomic.Pointer[guard]
 	cached cachedMarks
 }
 
@@ -64,7 +64,8 @@ func New(c Config) *Server {
 	if c.DefaultPolicy == "" {
 		c.DefaultPolicy = "allow"
 	}
-	s := &Server{Config: c, mux: http.NewServeMux(), guard: newGuard(c.BlockEndpoints, c.AllowWriteFrom)}
+	s := &Server{Config: c, mux: http.NewServeMux()}
+	s.Reload(c.Rules)
 	for _, rt := range routes {
 		s.mux.HandleFunc(rt.path, s.wrap(rt))
 	}
@@ -77,15 +78,26 @@ func New(c Config) *Server {
 	return s
 }
 
+// Reload puts new rules in force, for all requests from now on.
+func (s *Server) Reload(rules Rules) { s.guard.Store(newGuard(rules)) }
+
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.AllowUnprintable && unprintable(r.URL.Path) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	if err := s.guard.check(r); err != nil {
+	g := s.guard.Load()
+	if err := g.check(r); err != nil {
 		s.fail(w, r, err)
 		return
+	}
+	if err := g.pace(r); err != nil {
+		if g.enforce {
+			s.fail(w, r, err)
+			return
+		}
+		s.Log.Warn("a request is beyond limits.request_limits, and would be refused if that were enforcing", "path", r.URL.Path)
 	}
 	s.mux.ServeHTTP(w, r)
 }
