@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"hash/maphash"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,8 +13,9 @@ const maxCachedMarks = 8192
 // cachedMarks remembers which answers clients have asked for with ?cached. Every answer comes from a live view, which is
 // never older than what a cache would give; clients of Consul only expect to be told whether theirs was a hit.
 type cachedMarks struct {
-	mu    sync.Mutex // guards asked
-	asked map[any]bool
+	mu    sync.Mutex // guards what follows
+	seed  maphash.Seed
+	asked map[uint64]bool // by hash, because clients choose how large the arguments are
 }
 
 // note adds the headers of a cached answer, if the request asks for one.
@@ -36,12 +38,14 @@ func (c *cachedMarks) note(w http.ResponseWriter, r *http.Request, key any) {
 func (c *cachedMarks) mark(key any) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.asked[key] {
-		return true
+	if c.asked == nil {
+		c.seed = maphash.MakeSeed()
 	}
 	if c.asked == nil || len(c.asked) >= maxCachedMarks {
-		c.asked = map[any]bool{}
+		c.asked = map[uint64]bool{}
 	}
-	c.asked[key] = true
-	return false
+	hash := maphash.Comparable(c.seed, key)
+	was := c.asked[hash]
+	c.asked[hash] = true
+	return was
 }
