@@ -3,7 +3,9 @@ package health
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -12,7 +14,10 @@ import (
 	"lictor/catalog"
 )
 
-const h2PingSuccess = "HTTP2 ping was successful"
+const (
+	h2PingSuccess = "HTTP2 ping was successful"
+	maxH2Frame    = 16 << 10 // bytes, the least that the protocol allows for
+)
 
 // An h2pingProber makes an HTTP/2 connection and sends a ping: an answer in time is passing.
 type h2pingProber struct {
@@ -39,14 +44,44 @@ func (p *h2pingProber) probe(ctx context.Context) result {
 		return failed(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(p.timeout))
-	h2, err := (&http2.Transport{AllowHTTP: true}).NewClientConn(conn)
-	if err != nil {
-		return failed(fmt.Errorf("speak HTTP/2 with %s: %w", p.address, err))
-	}
-	defer h2.Close()
-	if err := h2.Ping(ctx); err != nil {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if err := ping(conn); err != nil {
 		return failed(fmt.Errorf("ping %s over HTTP/2: %w", p.address, err))
 	}
 	return passing(h2PingSuccess)
+}
+
+// ping begins to speak HTTP/2 and waits for the answer to one ping.
+func ping(conn io.ReadWriter) error {
+	data := [8]byte([]byte("consul\x00\x01"))
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		return err
+	}
+	f := http2.NewFramer(conn, conn)
+	f.SetMaxReadFrameSize(maxH2Frame)
+	if err := errors.Join(f.WriteSettings(), f.WritePing(false, data)); err != nil {
+		return err
+	}
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return err
+		}
+		switch frame := frame.(type) {
+		case *http2.SettingsFrame:
+			if frame.IsAck() {
+				continue
+			}
+			if err := f.WriteSettingsAck(); err != nil {
+				return err
+			}
+		case *http2.PingFrame:
+			if frame.IsAck() && frame.Data == data {
+				return nil
+			}
+		case *http2.GoAwayFrame:
+			return fmt.Errorf("the server went away: %s", frame.ErrCode)
+		}
+	}
 }

@@ -1,7 +1,9 @@
 package health
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	grpchealth "google.golang.org/grpc/health"
@@ -154,4 +157,19 @@ func TestH2Ping(t *testing.T) {
 	expect(t, check(t, Config{}, catalog.CheckDefinition{H2PING: addr}), "critical", "dial tcp "+addr+": connect: connection refused")
 	old := strings.TrimPrefix(website(t).URL, "http://") // HTTP/1 only
 	contains(t, check(t, Config{}, catalog.CheckDefinition{H2PING: old, H2PingUseTLS: off()}), "critical", "ping "+old)
+}
+
+func FuzzPing(f *testing.F) {
+	var ack bytes.Buffer
+	fr := http2.NewFramer(&ack, nil)
+	fr.WriteSettings()
+	fr.WritePing(true, [8]byte{})
+	f.Add(ack.Bytes())
+	f.Add([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		ping(struct {
+			io.Reader
+			io.Writer
+		}{bytes.NewReader(answer), io.Discard}) // ends
+	})
 }

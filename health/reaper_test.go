@@ -27,9 +27,9 @@ func TestReap(t *testing.T) {
 		add(t, s, dying(&reports))
 		time.Sleep(time.Hour) // until the TTL is over nothing is known
 		reaps.expect(t)
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		reaps.expect(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		reaps.expect(t, "web: c")
 		time.Sleep(time.Minute) // the service is still there
 		reaps.expect(t, "web: c")
@@ -94,9 +94,9 @@ func TestReapOfRuns(t *testing.T) {
 			reaps.expect(t)
 			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(time.Until(since.Add(time.Second - 1)))
+		time.Sleep(time.Until(since.Add(time.Second - time.Nanosecond)))
 		reaps.expect(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		reaps.expect(t, "web: c")
 	})
 }

@@ -33,9 +33,9 @@ func TestTTL(t *testing.T) {
 		time.Sleep(9 * time.Second)
 		s.SetTTL("c", "warning", "hmm")
 		j.expect(t, "warning: hmm")
-		time.Sleep(10*time.Second - 1)
+		time.Sleep(10*time.Second - time.Nanosecond)
 		j.expect(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		j.expect(t, "critical: TTL expired (last output before timeout follows): hmm")
 		time.Sleep(time.Hour)
 		j.expect(t)
@@ -63,9 +63,9 @@ func TestTTLTakenUpAfterRestart(t *testing.T) {
 		c := ttl("c", &j)
 		c.Status, c.Output, c.Remaining = "passing", "before", 3*time.Second
 		add(t, s, c)
-		time.Sleep(3*time.Second - 1)
+		time.Sleep(3*time.Second - time.Nanosecond)
 		j.expect(t)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		j.expect(t, "critical: TTL expired (last output before timeout follows): before")
 	})
 }
@@ -77,7 +77,7 @@ func TestTTLIsToldJustInTime(t *testing.T) {
 		var j journal
 		add(t, s, ttl("c", &j))
 		for range 100 {
-			time.Sleep(10*time.Second - 1)
+			time.Sleep(10*time.Second - time.Nanosecond)
 			s.SetTTL("c", "passing", "")
 			j.expect(t, "passing: ")
 		}
