@@ -18,6 +18,7 @@ type Node struct {
 	TaggedAddresses map[string]string `msg:"TaggedAddresses,allownil"`
 	Meta            map[string]string `msg:"Meta,allownil"`
 	PeerName        string            `json:",omitempty"`
+	Locality        *Locality         `json:",omitempty" bexpr:"-"`
 	CreateIndex     uint64            `bexpr:"-"`
 	ModifyIndex     uint64            `bexpr:"-"`
 }

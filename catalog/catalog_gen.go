@@ -984,9 +984,9 @@ func (z *Instance) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *Node) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 9
+	// map header, size 10
 	// string "ID"
-	o = append(o, 0x89, 0xa2, 0x49, 0x44)
+	o = append(o, 0x8a, 0xa2, 0x49, 0x44)
 	o = msgp.AppendString(o, z.ID)
 	// string "Node"
 	o = append(o, 0xa4, 0x4e, 0x6f, 0x64, 0x65)
@@ -1022,6 +1022,17 @@ func (z *Node) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "PeerName"
 	o = append(o, 0xa8, 0x50, 0x65, 0x65, 0x72, 0x4e, 0x61, 0x6d, 0x65)
 	o = msgp.AppendString(o, z.PeerName)
+	// string "Locality"
+	o = append(o, 0xa8, 0x4c, 0x6f, 0x63, 0x61, 0x6c, 0x69, 0x74, 0x79)
+	if z.Locality == nil {
+		o = msgp.AppendNil(o)
+	} else {
+		o, err = z.Locality.MarshalMsg(o)
+		if err != nil {
+			err = msgp.WrapError(err, "Locality")
+			return
+		}
+	}
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
 	o = msgp.AppendUint64(o, z.CreateIndex)
@@ -1145,6 +1156,23 @@ func (z *Node) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "PeerName")
 				return
 			}
+		case "Locality":
+			if msgp.IsNil(bts) {
+				bts, err = msgp.ReadNilBytes(bts)
+				if err != nil {
+					return
+				}
+				z.Locality = nil
+			} else {
+				if z.Locality == nil {
+					z.Locality = new(Locality)
+				}
+				bts, err = z.Locality.UnmarshalMsg(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Locality")
+					return
+				}
+			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -1185,6 +1213,12 @@ func (z *Node) Msgsize() (s int) {
 			s += msgp.StringPrefixSize + len(za0003) + msgp.StringPrefixSize + len(za0004)
 		}
 	}
-	s += 9 + msgp.StringPrefixSize + len(z.PeerName) + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
+	s += 9 + msgp.StringPrefixSize + len(z.PeerName) + 9
+	if z.Locality == nil {
+		s += msgp.NilSize
+	} else {
+		s += z.Locality.Msgsize()
+	}
+	s += 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
 	return
 }

@@ -22,12 +22,13 @@ type Register struct {
 	Checks          []*Check
 	SkipNodeUpdate  bool
 	PeerName        string
+	Locality        *Locality
 }
 
 // node is the row that the command asks for.
 func (r *Register) node() *Node {
 	return &Node{ID: r.ID, Node: r.Node, Address: r.Address, Datacenter: r.Datacenter,
-		TaggedAddresses: r.TaggedAddresses, Meta: r.NodeMeta, PeerName: r.PeerName}
+		TaggedAddresses: r.TaggedAddresses, Meta: r.NodeMeta, PeerName: r.PeerName, Locality: r.Locality}
 }
 
 // Apply answers nothing. It fails, and has changed nothing, if the node's name is taken or a check's service is

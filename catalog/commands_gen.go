@@ -106,9 +106,9 @@ func (z *Deregister) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *Register) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 11
+	// map header, size 12
 	// string "Datacenter"
-	o = append(o, 0x8b, 0xaa, 0x44, 0x61, 0x74, 0x61, 0x63, 0x65, 0x6e, 0x74, 0x65, 0x72)
+	o = append(o, 0x8c, 0xaa, 0x44, 0x61, 0x74, 0x61, 0x63, 0x65, 0x6e, 0x74, 0x65, 0x72)
 	o = msgp.AppendString(o, z.Datacenter)
 	// string "ID"
 	o = append(o, 0xa2, 0x49, 0x44)
@@ -183,6 +183,17 @@ func (z *Register) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "PeerName"
 	o = append(o, 0xa8, 0x50, 0x65, 0x65, 0x72, 0x4e, 0x61, 0x6d, 0x65)
 	o = msgp.AppendString(o, z.PeerName)
+	// string "Locality"
+	o = append(o, 0xa8, 0x4c, 0x6f, 0x63, 0x61, 0x6c, 0x69, 0x74, 0x79)
+	if z.Locality == nil {
+		o = msgp.AppendNil(o)
+	} else {
+		o, err = z.Locality.MarshalMsg(o)
+		if err != nil {
+			err = msgp.WrapError(err, "Locality")
+			return
+		}
+	}
 	return
 }
 
@@ -370,6 +381,23 @@ func (z *Register) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "PeerName")
 				return
 			}
+		case "Locality":
+			if msgp.IsNil(bts) {
+				bts, err = msgp.ReadNilBytes(bts)
+				if err != nil {
+					return
+				}
+				z.Locality = nil
+			} else {
+				if z.Locality == nil {
+					z.Locality = new(Locality)
+				}
+				bts, err = z.Locality.UnmarshalMsg(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Locality")
+					return
+				}
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -418,6 +446,11 @@ func (z *Register) Msgsize() (s int) {
 			s += z.Checks[za0005].Msgsize()
 		}
 	}
-	s += 15 + msgp.BoolSize + 9 + msgp.StringPrefixSize + len(z.PeerName)
+	s += 15 + msgp.BoolSize + 9 + msgp.StringPrefixSize + len(z.PeerName) + 9
+	if z.Locality == nil {
+		s += msgp.NilSize
+	} else {
+		s += z.Locality.Msgsize()
+	}
 	return
 }

@@ -30,8 +30,11 @@ func FindNodeByID(tx *state.Tx, id string) *Node {
 func (n *Node) same(old *Node) bool {
 	return old != nil && old.ID == n.ID && old.Node == n.Node && old.Address == n.Address &&
 		old.Datacenter == n.Datacenter && old.PeerName == n.PeerName &&
-		maps.Equal(old.TaggedAddresses, n.TaggedAddresses) && maps.Equal(old.Meta, n.Meta)
+		equal(old.Locality, n.Locality) && maps.Equal(old.TaggedAddresses, n.TaggedAddresses) && maps.Equal(old.Meta, n.Meta)
 }
+
+// equal tells whether both point to the same values, or to nothing.
+func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // claim tells why a node may not have its name: somebody else who is alive has it.
 func (n *Node) claim(tx *state.Tx) error {
