@@ -21,7 +21,7 @@ func (s *State) Aliased(ctx context.Context, q health.AliasQuery) (health.AliasS
 	if q.Service == "" {
 		return s.nodeHealth(q), nil
 	}
-	state := health.AliasState{Changed: s.table.watchChecks(q.Service)}
+	state := health.AliasState{Node: s.Node.Node, Changed: s.table.watchChecks(q.Service)}
 	e := s.table.service(q.Service)
 	if e == nil {
 		return state, nil
@@ -37,7 +37,7 @@ func (s *State) Aliased(ctx context.Context, q health.AliasQuery) (health.AliasS
 
 // nodeHealth is the health of this node, which is alive. Aliases do not count: two of them would hold each other up.
 func (s *State) nodeHealth(q health.AliasQuery) health.AliasState {
-	state := health.AliasState{Found: true, Changed: s.table.watchChecks("")}
+	state := health.AliasState{Node: s.Node.Node, Found: true, Changed: s.table.watchChecks("")}
 	state.Checks = append(state.Checks, &catalog.Check{CheckID: serfHealth, Status: catalog.Passing})
 	for _, id := range sortedKeys(s.table.nodeChecks) {
 		if c := s.table.nodeChecks[id]; id != q.Check && c.row.Type != catalog.TypeAlias {

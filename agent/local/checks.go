@@ -93,7 +93,6 @@ func (s *State) report(c *check, status, output string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.table.check(c.row.CheckID) == c {
-		c.heard = true
 		s.apply(c, status, output)
 	}
 }
@@ -140,14 +139,14 @@ func (s *State) deferOutput(c *check) {
 	})
 }
 
-// Reap deregisters the service of a check that has been critical for as long as its definition allows. A check that
-// has not run yet does not count. It is what health.Config.Reap calls.
+// Reap deregisters the service of a check that has been critical for as long as its definition allows. It is what
+// health.Config.Reap calls.
 func (s *State) Reap(serviceID, checkID string) {
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	s.mu.Lock()
 	c := s.table.check(checkID)
-	due := c != nil && c.heard && c.row.ServiceID == serviceID && c.row.Status == catalog.Critical
+	due := c != nil && c.row.ServiceID == serviceID && c.row.Status == catalog.Critical
 	s.mu.Unlock()
 	if !due {
 		return

@@ -47,7 +47,6 @@ type check struct {
 	row      *catalog.Check
 	alone    bool        // it is not part of its service's definition
 	deferral *time.Timer // set while a change of output waits to be written
-	heard    bool        // it has reported since it was registered
 }
 
 // A kind tells services and checks apart.

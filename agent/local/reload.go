@@ -8,40 +8,43 @@ import (
 	"lictor/rpc"
 )
 
+// A loader enters what stands in files: the definitions of the configuration, and what the data directory holds. Who
+// uses it holds registering.
+type loader struct{ *State }
+
 // Reload takes over new settings and the definitions of a new configuration: services and checks whose definition has
 // left it go, those whose definition is the same are not touched, and checks keep their states. If a definition is
 // wrong, nothing changes.
 func (s *State) Reload(d Definitions, settings Settings) error {
 	s.registering.Lock()
 	defer s.registering.Unlock()
-	p, err := s.plan(d)
+	l := loader{s}
+	p, err := l.plan(d)
 	if err != nil {
 		return err
 	}
 	s.set(settings)
-	if err := s.removeLeft(p); err != nil {
+	if err := l.removeLeft(p); err != nil {
 		return err
 	}
-	if err := s.enterServices(p); err != nil {
+	if err := l.enterServices(p); err != nil {
 		return err
 	}
-	return s.enterChecks(p)
+	return l.enterChecks(p)
 }
 
 // load takes over the first configuration and what the data directory holds.
-func (s *State) load(d Definitions) error {
-	s.registering.Lock()
-	defer s.registering.Unlock()
-	p, err := s.plan(d)
+func (l loader) load(d Definitions) error {
+	p, err := l.plan(d)
 	if err != nil {
 		return err
 	}
 	for _, step := range []func() error{
-		func() error { return s.enterServices(p) },
-		s.restoreServices,
-		func() error { return s.enterChecks(p) }, // they may belong to services that were kept
-		s.restoreChecks,
-		s.restoreStates,
+		func() error { return l.enterServices(p) },
+		l.restoreServices,
+		func() error { return l.enterChecks(p) }, // they may belong to services that were kept
+		l.restoreChecks,
+		l.restoreStates,
 	} {
 		if err := step(); err != nil {
 			return err
@@ -57,22 +60,22 @@ type plan struct {
 	ids      map[key]bool // also of sidecars
 }
 
-func (s *State) plan(d Definitions) (*plan, error) {
+func (l loader) plan(d Definitions) (*plan, error) {
 	p := &plan{ids: map[key]bool{}}
 	for _, def := range d.Services {
-		if err := s.planService(p, def); err != nil {
+		if err := l.planService(p, def); err != nil {
 			return nil, fmt.Errorf("service %q: %w", def.Identity(), err)
 		}
 	}
 	for _, def := range d.Checks {
-		if err := s.planCheck(p, def); err != nil {
+		if err := l.planCheck(p, def); err != nil {
 			return nil, fmt.Errorf("check %q: %w", def.Identity(), err)
 		}
 	}
 	return p, nil
 }
 
-func (s *State) planService(p *plan, def *catalog.ServiceDefinition) error {
+func (l loader) planService(p *plan, def *catalog.ServiceDefinition) error {
 	if err := def.Validate(); err != nil {
 		return err
 	}
@@ -86,7 +89,7 @@ func (s *State) planService(p *plan, def *catalog.ServiceDefinition) error {
 		}
 	}
 	for _, c := range r.def.Checks {
-		if err := s.permit(c, File); err != nil {
+		if err := l.permit(c, File); err != nil {
 			return err
 		}
 	}
@@ -94,7 +97,7 @@ func (s *State) planService(p *plan, def *catalog.ServiceDefinition) error {
 	return nil
 }
 
-func (s *State) planCheck(p *plan, def *catalog.CheckDefinition) error {
+func (l loader) planCheck(p *plan, def *catalog.CheckDefinition) error {
 	c := normalCheck(def)
 	if c.Name == "" {
 		return rpc.Errorf(rpc.Invalid, "Missing check name")
@@ -106,7 +109,7 @@ func (s *State) planCheck(p *plan, def *catalog.CheckDefinition) error {
 	if err := p.claim(key{aCheck, c.ID}); err != nil {
 		return err
 	}
-	return s.permit(c, File)
+	return l.permit(c, File)
 }
 
 func (p *plan) claim(k key) error {
@@ -118,18 +121,18 @@ func (p *plan) claim(k key) error {
 }
 
 // removeLeft removes what an earlier configuration defined and this one does not.
-func (s *State) removeLeft(p *plan) error {
-	services, checks := s.defined()
+func (l loader) removeLeft(p *plan) error {
+	services, checks := l.defined()
 	for _, id := range services {
 		if !p.ids[key{aService, id}] {
-			if err := s.remove(id); err != nil && rpc.CodeOf(err) != rpc.NotFound { // a sidecar may have gone before
+			if err := l.remove(id); err != nil && rpc.CodeOf(err) != rpc.NotFound { // a sidecar may have gone before
 				return err
 			}
 		}
 	}
 	for _, id := range checks {
-		if !p.ids[key{aCheck, id}] && s.CheckRow(id) != nil {
-			if err := s.removeCheck(id); err != nil {
+		if !p.ids[key{aCheck, id}] && l.CheckRow(id) != nil {
+			if err := l.removeCheck(id); err != nil {
 				return err
 			}
 		}
@@ -138,15 +141,15 @@ func (s *State) removeLeft(p *plan) error {
 }
 
 // defined lists the services that came from files, and the checks that did so alone.
-func (s *State) defined() (services, checks []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, e := range s.table.services {
+func (l loader) defined() (services, checks []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, e := range l.table.services {
 		if e.source == File && !e.gone {
 			services = append(services, id)
 		}
 	}
-	for id, c := range s.table.checks {
+	for id, c := range l.table.checks {
 		if c.source == File && c.alone && !c.gone {
 			checks = append(checks, id)
 		}
@@ -154,17 +157,17 @@ func (s *State) defined() (services, checks []string) {
 	return services, checks
 }
 
-func (s *State) enterServices(p *plan) error {
+func (l loader) enterServices(p *plan) error {
 	for _, r := range p.services {
-		all, err := s.expand(r)
+		all, err := l.expand(r)
 		if err != nil {
 			return fmt.Errorf("service %q: %w", r.def.ID, err)
 		}
 		for _, r := range all {
-			if s.serviceStands(r.def) {
+			if l.serviceStands(r.def) {
 				continue
 			}
-			if err := s.enter(r); err != nil {
+			if err := l.enter(r); err != nil {
 				return fmt.Errorf("service %q: %w", r.def.ID, err)
 			}
 		}
@@ -172,12 +175,12 @@ func (s *State) enterServices(p *plan) error {
 	return nil
 }
 
-func (s *State) enterChecks(p *plan) error {
+func (l loader) enterChecks(p *plan) error {
 	for _, d := range p.checks {
-		if s.checkStands(d) {
+		if l.checkStands(d) {
 			continue
 		}
-		if err := s.enterCheck(d, d.Token, File); err != nil {
+		if err := l.enterCheck(d, d.Token, File); err != nil {
 			return fmt.Errorf("check %q: %w", d.ID, err)
 		}
 	}
@@ -185,18 +188,18 @@ func (s *State) enterChecks(p *plan) error {
 }
 
 // serviceStands tells whether a service is registered from a file just so.
-func (s *State) serviceStands(d *catalog.ServiceDefinition) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.table.service(d.ID)
+func (l loader) serviceStands(d *catalog.ServiceDefinition) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.table.service(d.ID)
 	return e != nil && e.source == File && reflect.DeepEqual(e.def, d)
 }
 
 // checkStands tells whether a check is registered from a file just so.
-func (s *State) checkStands(d *catalog.CheckDefinition) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.table.check(d.ID)
+func (l loader) checkStands(d *catalog.CheckDefinition) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.table.check(d.ID)
 	return c != nil && c.source == File && reflect.DeepEqual(c.def, d)
 }
 

@@ -118,7 +118,10 @@ func New(c Config) (*State, error) {
 	if err := s.disk.open(); err != nil {
 		return nil, err
 	}
-	if err := s.load(c.Definitions); err != nil {
+	s.registering.Lock()
+	err := loader{s}.load(c.Definitions)
+	s.registering.Unlock()
+	if err != nil {
 		s.Stop()
 		return nil, err
 	}
