@@ -67,6 +67,11 @@ func (r *register) SetServiceMaintenance(_ context.Context, id string, on bool, 
 	return nil
 }
 
+func (r *register) SetNodeMaintenance(_ context.Context, _ bool, reason, _ string) error {
+	r.told = append(r.told, "maintain node "+reason)
+	return nil
+}
+
 func (r *register) RegisterCheck(_ context.Context, d *catalog.CheckDefinition, token string) error {
 	r.check = d
 	r.told = append(r.told, "check "+d.Identity()+" "+token)
@@ -88,10 +93,7 @@ func (r *register) UpdateCheck(_ context.Context, id, status, output string) err
 func serveAgent(r *register) *Server {
 	return New(Config{
 		Services: r, Checks: r, Datacenter: "dc1", Node: "node1", Log: slog.New(slog.DiscardHandler),
-		Maintain: func(_ context.Context, on bool, reason, _ string) error {
-			r.told = append(r.told, "maintain node "+reason)
-			return nil
-		},
+		Maintain: r,
 		Resolve: func(_ context.Context, token string) (acl.Authorizer, error) {
 			if token == "none" {
 				return acl.DenyAll(), nil
