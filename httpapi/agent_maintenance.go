@@ -9,11 +9,8 @@ import (
 	"lictor/acl"
 )
 
-// Maintenance is that of this agent's node.
-type Maintenance interface {
-	// SetNodeMaintenance takes the node out of service or back; the reason "" stands for a default text.
-	SetNodeMaintenance(ctx context.Context, on bool, reason, token string) error
-}
+// Maintenance takes this node out of service or back; the reason "" stands for a default text.
+type Maintenance func(ctx context.Context, on bool, reason, token string) error
 
 // agentMaintenance answers PUT /v1/agent/maintenance, with ?enable and ?reason.
 func (s *Server) agentMaintenance(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -24,7 +21,7 @@ func (s *Server) agentMaintenance(w http.ResponseWriter, r *http.Request) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return done(w, s.Maintain.SetNodeMaintenance(r.Context(), on, r.URL.Query().Get("reason"), token(r)))
+	return done(w, s.Maintain(r.Context(), on, r.URL.Query().Get("reason"), token(r)))
 }
 
 // agentServiceMaintenance answers PUT /v1/agent/service/maintenance/ID, with ?enable and ?reason.

@@ -93,7 +93,7 @@ func (r *register) UpdateCheck(_ context.Context, id, status, output string) err
 func serveAgent(r *register) *Server {
 	return New(Config{
 		Services: r, Checks: r, Datacenter: "dc1", Node: "node1", Log: slog.New(slog.DiscardHandler),
-		Maintain: r,
+		Maintain: r.SetNodeMaintenance,
 		Resolve: func(_ context.Context, token string) (acl.Authorizer, error) {
 			if token == "none" {
 				return acl.DenyAll(), nil
