@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"fmt"
 	"reflect"
 
 	"lictor/state"
@@ -33,6 +34,14 @@ func (c *Check) settle() {
 	if len(c.Definition.ScriptArgs) == 0 {
 		c.Definition.ScriptArgs = nil
 	}
+}
+
+// RequireService tells why the check may not be written: the service that it is of is not on the node.
+func (c *Check) RequireService(tx *state.Tx, node string) error {
+	if c.ServiceID == "" || FindInstance(tx, node, c.ServiceID) != nil {
+		return nil
+	}
+	return fmt.Errorf("Unknown service ID '%s' for check ID '%s'", c.ServiceID, c.CheckID)
 }
 
 // PutCheck writes a check of a node, or of an instance on it, which must be there, and gives the row as it is then.

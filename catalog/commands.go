@@ -64,8 +64,8 @@ func (r *Register) check(tx *state.Tx) error {
 		if c.ServiceID == "" || r.Service != nil && fold(r.Service.ID) == fold(c.ServiceID) {
 			continue
 		}
-		if FindInstance(tx, r.Node, c.ServiceID) == nil {
-			return fmt.Errorf("Unknown service ID '%s' for check ID '%s'", c.ServiceID, c.CheckID)
+		if err := c.RequireService(tx, r.Node); err != nil {
+			return err
 		}
 	}
 	return nil
