@@ -8,6 +8,7 @@ import (
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
+	"lictor/txn"
 	"lictor/view"
 )
 
@@ -18,6 +19,7 @@ type services struct {
 	coordinate *coordinate.Service
 	kv         *kv.Service
 	raft       *raftstore.Service
+	txn        *txn.Service
 }
 
 // methods is THE list of methods that servers answer.
@@ -31,6 +33,8 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
 	rpc.Handle(r, raftstore.PeersMethod, s.raft.Peers)
 	rpc.Handle(r, raftstore.ConfigurationMethod, s.raft.Configuration)
+	rpc.Handle(r, txn.WriteMethod, s.txn.Write)
+	rpc.Handle(r, txn.ReadMethod, s.txn.Read)
 }
 
 // queries is THE list of queries that servers answer.

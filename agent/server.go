@@ -19,7 +19,9 @@ import (
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
+	"lictor/session"
 	"lictor/state"
+	"lictor/txn"
 	"lictor/view"
 )
 
@@ -79,6 +81,7 @@ func (a *Agent) raftConfig() raftstore.Config {
 		SegmentSize: r.LogStore.WAL.SegmentSizeMB << 20, NoFreelistSync: r.LogStore.BoltDB.NoFreelistSync,
 		PreVoteDisabled: r.PreVoteDisabled,
 		Log:             a.log.With("module", "agent.server"), RaftLog: logging.Hclog(a.log, "agent.server.raft"),
+		Delays: new(session.Delays),
 	}
 	if dir := a.dataDir(); dir != "" {
 		c.Dir = filepath.Join(dir, "raft")
@@ -88,9 +91,10 @@ func (a *Agent) raftConfig() raftstore.Config {
 
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
+	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
 	return &services{
 		ca:      &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
-		catalog: &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance},
+		catalog: entries,
 		coordinate: &coordinate.Service{Log: node, Known: func(tx *state.Tx, name string) bool { return catalog.FindNode(tx, name) != nil },
 			Datacenters: a.datacenters},
 		kv: &kv.Service{Log: node},
@@ -102,6 +106,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
+		txn: &txn.Service{Log: node, Catalog: entries, Delays: node.Delays},
 	}
 }
 

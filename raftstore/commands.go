@@ -8,7 +8,9 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/session"
 	"lictor/state"
+	"lictor/txn"
 )
 
 // A command is one kind of entry in the replicated log.
@@ -26,6 +28,10 @@ var commands = []command{
 	{4, "register", func() state.Command { return new(catalog.Register) }},
 	{5, "deregister", func() state.Command { return new(catalog.Deregister) }},
 	{6, "coordinate.batch-update", func() state.Command { return new(coordinate.BatchUpdate) }},
+	{7, "session", func() state.Command { return new(session.Create) }},
+	{8, "session", func() state.Command { return new(session.Destroy) }},
+	{9, "kvs", func() state.Command { return new(session.Lock) }},
+	{10, "txn", func() state.Command { return new(txn.Apply) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
 }
 

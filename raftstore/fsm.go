@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"lictor/session"
 	"lictor/state"
 )
 
@@ -15,6 +16,8 @@ type fsm struct {
 	db    *state.DB
 	codec *codec
 	log   *slog.Logger
+	// delays learns which locks were lost with their sessions; nil if nobody asks.
+	delays *session.Delays
 }
 
 // applied is the answer of one command, as it travels through a raft future.
@@ -86,6 +89,8 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 
 func (f *fsm) run(tx *state.Tx, cmd state.Command) applied {
 	value, err := cmd.Apply(tx)
+	session.Cascade(tx)
+	f.delays.Note(tx)
 	return applied{value, err}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
+	"lictor/session"
 	"lictor/state"
 )
 
@@ -39,6 +40,7 @@ type Config struct {
 
 	Log     *slog.Logger
 	RaftLog hclog.Logger
+	Delays  *session.Delays // learns which locks were lost with their sessions; may be nil
 
 	// Lead is called on a goroutine of its own when this server has become the leader and has applied all that was
 	// committed before. Its context ends with the leadership; it must return soon after that. Until Ready is called
@@ -102,7 +104,7 @@ func (n *Node) start() error {
 	}
 	led := make(chan bool, 8)
 	conf.NotifyCh = led
-	machine := &fsm{db: n.db, codec: n.codec, log: n.Log}
+	machine := &fsm{db: n.db, codec: n.codec, log: n.Log, delays: n.Delays}
 	r, err := raft.NewRaft(conf, machine, n.store.logs, n.store.stable, n.store.snapshots, n.trans)
 	if err != nil {
 		n.trans.Close()

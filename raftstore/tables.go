@@ -7,6 +7,7 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/session"
 	"lictor/state"
 )
 
@@ -17,5 +18,6 @@ func Tables() []state.AnyTable {
 		ca.Tables(),
 		catalog.Tables(),
 		coordinate.Tables(),
+		session.Tables(),
 	)
 }
