@@ -55,3 +55,16 @@ func BenchmarkServiceHealth(b *testing.B) {
 		}
 	}
 }
+
+// A node's own check changes on a node with two thousand services, each of which has an index to move.
+func BenchmarkNodeCheckOfManyServices(b *testing.B) {
+	s := newStore(b)
+	for i := range 2000 {
+		name := fmt.Sprintf("service-%d", i)
+		s.register(on("node", name, name))
+	}
+	b.ReportAllocs()
+	for i := range b.N {
+		s.register(Register{Node: "node", SkipNodeUpdate: true, Check: check(SerfHealth, []string{Passing, Critical}[i%2], "")})
+	}
+}

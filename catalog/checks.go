@@ -65,8 +65,10 @@ func PutCheck(tx *state.Tx, node string, c *Check) *Check {
 	}
 	checks.Insert(tx, &row)
 	row.touch(tx)
-	if old != nil {
+	if old != nil && (old.ServiceID != row.ServiceID || old.ServiceName != row.ServiceName) {
 		old.touch(tx)
+	} else if old != nil {
+		old.touchStatus(tx)
 	}
 	if row.Status == Critical && (old == nil || old.Status != Critical) {
 		tx.Emit(CheckCritical{Node: node, CheckID: row.CheckID})
@@ -90,7 +92,7 @@ func removeCheck(tx *state.Tx, c *Check) {
 // touch moves the indexes of what the check tells of.
 func (c *Check) touch(tx *state.Tx) {
 	touch(tx, nodeChecksIndex, c.Node)
-	touchOrForget(tx, statusIndex, c.Status, usual(c.Status) || checks.First(tx, "status", fold(c.Status)) != nil)
+	c.touchStatus(tx)
 	if c.ServiceID == "" {
 		touchAllOn(tx, c.Node)
 		return
@@ -99,6 +101,11 @@ func (c *Check) touch(tx *state.Tx) {
 	if of := FindInstance(tx, c.Node, c.ServiceID); of != nil {
 		of.touch(tx)
 	}
+}
+
+// touchStatus moves the index of the check's state.
+func (c *Check) touchStatus(tx *state.Tx) {
+	touchOrForget(tx, statusIndex, c.Status, usual(c.Status) || checks.First(tx, "status", fold(c.Status)) != nil)
 }
 
 // usual tells whether a state is one of the few that there always are.

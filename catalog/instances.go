@@ -65,28 +65,30 @@ func PutInstance(tx *state.Tx, node string, i *Instance) *Instance {
 	touch(tx, onNodeIndex, node)
 	row.touch(tx)
 	if old != nil {
-		old.left(tx, &row)
+		old.detach(tx)
+	}
+	if old != nil && !strings.EqualFold(old.Service, row.Service) {
+		tx.Emit(ServiceGone{Node: old.Node, ServiceID: old.ID, Service: old.Service})
 	}
 	return &row
 }
 
-// left settles what an instance belonged to before it was replaced.
-func (i *Instance) left(tx *state.Tx, now *Instance) {
-	if !strings.EqualFold(i.Service, now.Service) {
-		tx.Emit(ServiceGone{Node: i.Node, ServiceID: i.ID, Service: i.Service})
-	}
-	i.touch(tx)
-	unassign(tx, i.Service)
+// touch moves the indexes of what the instance belongs to.
+func (i *Instance) touch(tx *state.Tx) {
+	touch(tx, serviceIndex, i.Service)
 	if to := i.destination(); to != "" {
-		unassign(tx, to)
+		touch(tx, connectIndex, to)
 	}
 }
 
-// touch moves the indexes of what the instance belongs to. Of what has no instance left the index is forgotten.
-func (i *Instance) touch(tx *state.Tx) {
+// detach moves the indexes of what an instance belonged to, forgets those of what has no instance left, and takes the
+// address of such a service back.
+func (i *Instance) detach(tx *state.Tx) {
 	touchOrForget(tx, serviceIndex, i.Service, instances.First(tx, "service", fold(i.Service)) != nil)
+	unassign(tx, i.Service)
 	if to := i.destination(); to != "" {
 		touchOrForget(tx, connectIndex, to, instances.First(tx, "connect", fold(to)) != nil)
+		unassign(tx, to)
 	}
 }
 
@@ -111,10 +113,6 @@ func removeInstance(tx *state.Tx, i *Instance) {
 	}
 	instances.Delete(tx, i)
 	touch(tx, onNodeIndex, i.Node)
-	i.touch(tx)
-	unassign(tx, i.Service)
-	if to := i.destination(); to != "" {
-		unassign(tx, to)
-	}
+	i.detach(tx)
 	tx.Emit(ServiceGone{Node: i.Node, ServiceID: i.ID, Service: i.Service})
 }
