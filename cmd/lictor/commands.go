@@ -73,5 +73,11 @@ func commands() []command {
 		{name: "operator usage", about: "Count what the cluster holds."},
 		{name: "operator usage instances", args: "[flags]", about: "Count services, their instances and nodes.",
 			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
+
+		{name: "snapshot", about: "Save, restore and inspect snapshots of the servers' state."},
+		{name: "snapshot inspect", args: "[flags] FILE", about: "Print what a snapshot holds.", example: "lictor snapshot inspect backup.snap", new: newSnapshotInspect, files: true},
+		{name: "snapshot restore", args: "[flags] FILE", about: "Replace the servers' state by that of a snapshot.",
+			example: "lictor snapshot restore backup.snap", new: newSnapshotRestore, files: true},
+		{name: "snapshot save", args: "[flags] FILE", about: "Save the servers' state to a file.", example: "lictor snapshot save backup.snap", new: newSnapshotSave, files: true},
 	}
 }

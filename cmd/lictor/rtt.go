@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"math"
-	"strings"
 
 	"lictor/cmd/lictor/client"
 )
@@ -45,9 +44,9 @@ func newRTT(fs *flag.FlagSet, c *console) runFunc {
 		if err != nil {
 			return err
 		}
-		find, kind := lanPlace, "LAN"
+		known, kind := lanPlaces, "LAN"
 		if *wan {
-			find, kind = wanPlace, "WAN"
+			known, kind = wanPlaces, "WAN"
 		}
 		if len(args) == 1 {
 			own, err := ownName(ctx, cl, *wan)
@@ -56,13 +55,16 @@ func newRTT(fs *flag.FlagSet, c *console) runFunc {
 			}
 			args = append(args, own)
 		}
-		a, err := find(ctx, cl, args[0])
+		places, err := known(ctx, cl)
 		if err != nil {
-			return err
+			return failf("Error getting coordinates: %w", err)
 		}
-		b, err := find(ctx, cl, args[1])
-		if err != nil {
-			return err
+		a, b := places[args[0]], places[args[1]]
+		if a == nil || b == nil && *wan { // between datacenters Consul names the first of a pair, whichever is missing
+			return failf("Could not find a coordinate for node %q", args[0])
+		}
+		if b == nil {
+			return failf("Could not find a coordinate for node %q", args[1])
 		}
 		if len(a.Vec) != len(b.Vec) {
 			return failf("The coordinates of %q and %q cannot be compared", args[0], args[1])
@@ -85,43 +87,29 @@ func ownName(ctx context.Context, cl *client.Client, wan bool) (string, error) {
 	return self.Config.NodeName, nil
 }
 
-func lanPlace(ctx context.Context, cl *client.Client, node string) (*coordinate, error) {
-	var places []place
-	if err := cl.Get(ctx, "/v1/coordinate/nodes", nil, &places); err != nil {
-		return nil, failf("Error getting coordinates: %w", err)
+// lanPlaces are the nodes of the datacenter by name.
+func lanPlaces(ctx context.Context, cl *client.Client) (map[string]*coordinate, error) {
+	var nodes []place
+	err := cl.Get(ctx, "/v1/coordinate/nodes", nil, &nodes)
+	places := map[string]*coordinate{}
+	for _, p := range nodes {
+		places[p.Node] = p.Coord
 	}
-	return pick(places, node, node)
+	return places, err
 }
 
-func wanPlace(ctx context.Context, cl *client.Client, name string) (*coordinate, error) {
-	node, datacenter, found := strings.Cut(name, ".")
-	if at := strings.LastIndexByte(name, '.'); at >= 0 {
-		node, datacenter = name[:at], name[at+1:]
-	}
-	if !found {
-		return nil, usagef("%q is not of the form node.datacenter, as -wan needs it", name)
-	}
-	var all []struct {
+// wanPlaces are the servers of all datacenters by node.datacenter.
+func wanPlaces(ctx context.Context, cl *client.Client) (map[string]*coordinate, error) {
+	var datacenters []struct {
 		Datacenter  string
 		Coordinates []place
 	}
-	if err := cl.Get(ctx, "/v1/coordinate/datacenters", nil, &all); err != nil {
-		return nil, failf("Error getting coordinates: %w", err)
-	}
-	for _, dc := range all {
-		if dc.Datacenter == datacenter {
-			return pick(dc.Coordinates, node, name)
+	err := cl.Get(ctx, "/v1/coordinate/datacenters", nil, &datacenters)
+	places := map[string]*coordinate{}
+	for _, dc := range datacenters {
+		for _, p := range dc.Coordinates {
+			places[p.Node+"."+dc.Datacenter] = p.Coord
 		}
 	}
-	return nil, failf("Could not find a coordinate for node %q", name)
-}
-
-// pick finds a node's coordinate; shown is how the user called the node.
-func pick(places []place, node, shown string) (*coordinate, error) {
-	for _, p := range places {
-		if p.Node == node && p.Coord != nil {
-			return p.Coord, nil
-		}
-	}
-	return nil, failf("Could not find a coordinate for node %q", shown)
+	return places, err
 }
