@@ -44,6 +44,7 @@ type entry struct {
 	views   *Views
 	key     key
 	eval    func(*state.Tx) (any, uint64, error)
+	keySize int64 // bytes of key that the views count
 	used    atomic.Bool
 	current atomic.Pointer[Result]
 
@@ -244,4 +245,5 @@ func (e *entry) forget() {
 	}
 	e.views.entries.Delete(e.key)
 	e.views.count.Add(-1)
+	e.views.bytes.Add(-e.keySize)
 }

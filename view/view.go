@@ -6,6 +6,7 @@ package view
 import (
 	"context"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -157,11 +158,27 @@ func (v *Views) lookup(k key) *entry {
 }
 
 func (v *Views) add(k key, eval func(*state.Tx) (any, uint64, error)) *entry {
-	e, loaded := v.entries.LoadOrStore(k, &entry{views: v, key: k, eval: eval})
-	if !loaded && v.count.Add(1) > v.MaxEntries {
+	fresh := &entry{views: v, key: k, eval: eval, keySize: sizeOf(reflect.ValueOf(k.args))}
+	e, loaded := v.entries.LoadOrStore(k, fresh)
+	if !loaded && (v.count.Add(1) > v.MaxEntries || v.bytes.Add(fresh.keySize) > v.MaxBytes) {
 		v.trim()
 	}
 	return e.(*entry)
+}
+
+// sizeOf is the bytes of the texts in arguments: clients choose them.
+func sizeOf(args reflect.Value) int64 {
+	switch args.Kind() {
+	case reflect.String:
+		return int64(args.Len())
+	case reflect.Struct:
+		var n int64
+		for i := range args.NumField() {
+			n += sizeOf(args.Field(i))
+		}
+		return n
+	}
+	return 0
 }
 
 // trim forgets results that nobody waits for and nobody has asked for since the last trim, until the bounds are kept.

@@ -254,6 +254,19 @@ func TestViewsAreBounded(t *testing.T) {
 	}
 }
 
+func TestLongArgumentsCount(t *testing.T) {
+	b := start(t, view.Config{MaxBytes: 64 << 10})
+	defer b.views.Stop()
+	for i := range 1000 {
+		if _, err := b.read(t.Context(), fmt.Sprintf("%d%01000d", i, 0), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if results, bytes := b.views.Size(); bytes > 66<<10 || results > 70 {
+		t.Errorf("%d results of %d bytes are kept", results, bytes)
+	}
+}
+
 func TestOtherDatacenter(t *testing.T) {
 	b := start(t, view.Config{})
 	defer b.views.Stop()
