@@ -160,10 +160,13 @@ func (v *Views) lookup(k key) *entry {
 func (v *Views) add(k key, eval func(*state.Tx) (any, uint64, error)) *entry {
 	fresh := &entry{views: v, key: k, eval: eval, keySize: sizeOf(reflect.ValueOf(k.args))}
 	e, loaded := v.entries.LoadOrStore(k, fresh)
-	if !loaded && (v.count.Add(1) > v.MaxEntries || v.bytes.Add(fresh.keySize) > v.MaxBytes) {
+	if loaded {
+		return e.(*entry)
+	}
+	if count, bytes := v.count.Add(1), v.bytes.Add(fresh.keySize); count > v.MaxEntries || bytes > v.MaxBytes {
 		v.trim()
 	}
-	return e.(*entry)
+	return fresh
 }
 
 // sizeOf is the bytes of the texts in arguments: clients choose them.
