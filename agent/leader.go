@@ -21,6 +21,7 @@ func (s *server) duties() []duty {
 	return []duty{
 		{"reconcile members", s.reconcileMembers},
 		{"reap tombstones", s.reapTombstones},
+		{"end sessions", s.services.session.Expiry.Run},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
+	"lictor/session"
 	"lictor/txn"
 	"lictor/view"
 )
@@ -19,6 +20,7 @@ type services struct {
 	coordinate *coordinate.Service
 	kv         *kv.Service
 	raft       *raftstore.Service
+	session    *session.Service
 	txn        *txn.Service
 }
 
@@ -33,6 +35,10 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
 	rpc.Handle(r, raftstore.PeersMethod, s.raft.Peers)
 	rpc.Handle(r, raftstore.ConfigurationMethod, s.raft.Configuration)
+	rpc.Handle(r, session.CreateMethod, s.session.Create)
+	rpc.Handle(r, session.DestroyMethod, s.session.Destroy)
+	rpc.Handle(r, session.RenewMethod, s.session.Renew)
+	rpc.Handle(r, session.LockMethod, s.session.Lock)
 	rpc.Handle(r, txn.WriteMethod, s.txn.Write)
 	rpc.Handle(r, txn.ReadMethod, s.txn.Read)
 }
@@ -58,4 +64,7 @@ func (s *services) queries(v *view.Views) {
 	view.Handle(v, kv.GetQuery, s.kv.Get)
 	view.Handle(v, kv.ListQuery, s.kv.List)
 	view.Handle(v, kv.KeysQuery, s.kv.Keys)
+	view.Handle(v, session.InfoQuery, s.session.Info)
+	view.Handle(v, session.ListQuery, s.session.List)
+	view.Handle(v, session.NodeQuery, s.session.OnNode)
 }

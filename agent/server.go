@@ -72,15 +72,16 @@ func (a *Agent) openServer() error {
 }
 
 func (a *Agent) raftConfig() raftstore.Config {
-	r := &a.cfg.Raft
+	r, pace := &a.cfg.Raft, &a.cfg.Internal.Consul
+	scale := time.Duration(r.Performance.Multiplier)
 	c := raftstore.Config{
 		ID: a.id, Backend: r.LogStore.Backend, Advertise: net.TCPAddrFromAddrPort(a.cfg.Network.Endpoints.RPCAdvertise), Dial: dialRaft,
-		Bootstrap:         a.cfg.Server.Bootstrap || a.cfg.Server.BootstrapExpect == 1,
-		Multiplier:        r.Performance.Multiplier,
+		Bootstrap:        a.cfg.Server.Bootstrap || a.cfg.Server.BootstrapExpect == 1,
+		HeartbeatTimeout: scale * pace.HeartbeatTimeout, ElectionTimeout: scale * pace.ElectionTimeout, LeaseTimeout: scale * pace.LeaseTimeout,
 		SnapshotThreshold: uint64(r.SnapshotThreshold), SnapshotInterval: r.SnapshotInterval, TrailingLogs: uint64(r.TrailingLogs),
 		SegmentSize: r.LogStore.WAL.SegmentSizeMB << 20, NoFreelistSync: r.LogStore.BoltDB.NoFreelistSync,
-		PreVoteDisabled: r.PreVoteDisabled,
-		Log:             a.log.With("module", "agent.server"), RaftLog: logging.Hclog(a.log, "agent.server.raft"),
+		DisableLogCache: r.LogStore.DisableLogCache, PreVoteDisabled: r.PreVoteDisabled,
+		Log: a.log.With("module", "agent.server"), RaftLog: logging.Hclog(a.log, "agent.server.raft"), Metrics: a.metrics,
 		Delays: new(session.Delays),
 	}
 	if dir := a.dataDir(); dir != "" {
@@ -106,6 +107,8 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
+		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
+			MinTTL: a.cfg.Queries.SessionTTLMin},
 		txn: &txn.Service{Log: node, Catalog: entries, Delays: node.Delays},
 	}
 }

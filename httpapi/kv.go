@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lictor/kv"
+	"lictor/session"
 )
 
 // kvGet answers GET /v1/kv/KEY, with ?recurse, ?keys and ?raw.
@@ -71,14 +72,18 @@ func notFound(w http.ResponseWriter) (any, error) {
 	return written, nil
 }
 
-// kvPut answers PUT /v1/kv/KEY, with ?flags and ?cas.
+// kvPut answers PUT /v1/kv/KEY, with ?flags and one of ?cas, ?acquire and ?release.
 func (s *Server) kvPut(w http.ResponseWriter, r *http.Request) (any, error) {
 	p := &kv.Put{Key: strings.TrimPrefix(r.URL.Path, "/v1/kv/")}
 	if p.Key == "" {
 		return nil, kv.ErrMissingKey
 	}
+	var q url.Values
 	if r.URL.RawQuery != "" {
-		q := r.URL.Query()
+		q = r.URL.Query()
+		if err := conflicting(q, "cas", "acquire", "release"); err != nil {
+			return nil, err
+		}
 		if err := number(q, "flags", &p.Flags); err != nil {
 			return nil, err
 		}
@@ -91,7 +96,27 @@ func (s *Server) kvPut(w http.ResponseWriter, r *http.Request) (any, error) {
 	if p.Value, err = body(r, s.MaxValueSize, kvTooLarge); err != nil {
 		return nil, err
 	}
+	switch {
+	case q.Has("acquire"):
+		return call(s, r, session.LockMethod, &session.Lock{Key: p.Key, Flags: p.Flags, Value: p.Value, Session: q.Get("acquire")})
+	case q.Has("release"):
+		return call(s, r, session.LockMethod, &session.Lock{Key: p.Key, Flags: p.Flags, Value: p.Value, Session: q.Get("release"), Release: true})
+	}
 	return call(s, r, kv.PutMethod, p)
+}
+
+// conflicting refuses more than one of these parameters.
+func conflicting(q url.Values, names ...string) error {
+	n := 0
+	for _, name := range names {
+		if q.Has(name) {
+			n++
+		}
+	}
+	if n > 1 {
+		return badRequest("Conflicting flags: " + q.Encode() + "\n")
+	}
+	return nil
 }
 
 const kvTooLarge = "kv_max_value_size"
@@ -148,8 +173,8 @@ func number(q url.Values, name string, into *uint64) error {
 func (s *Server) kvDelete(w http.ResponseWriter, r *http.Request) (any, error) {
 	q := r.URL.Query()
 	d := &kv.Delete{Key: strings.TrimPrefix(r.URL.Path, "/v1/kv/"), Recurse: q.Has("recurse"), CAS: q.Has("cas")}
-	if d.Recurse && d.CAS {
-		return nil, badRequest("Conflicting flags: " + q.Encode() + "\n")
+	if err := conflicting(q, "recurse", "cas"); err != nil {
+		return nil, err
 	}
 	if d.Key == "" && !d.Recurse {
 		return nil, kv.ErrMissingKey

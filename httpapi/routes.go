@@ -62,6 +62,12 @@ var routes = []route{
 	on("/v1/health/service/", get, (*Server).healthService),
 	on("/v1/health/state/", get, (*Server).healthState),
 	on("/v1/kv/", get, (*Server).kvGet, put, (*Server).kvPut, del, (*Server).kvDelete),
+	on("/v1/session/create", put, (*Server).sessionCreate),
+	on("/v1/session/destroy/", put, (*Server).sessionDestroy),
+	on("/v1/session/info/", get, (*Server).sessionInfo),
+	on("/v1/session/list", get, (*Server).sessionList),
+	on("/v1/session/node/", get, (*Server).sessionNode),
+	on("/v1/session/renew/", put, (*Server).sessionRenew),
 	on("/v1/snapshot", get, (*Server).snapshotSave, put, (*Server).snapshotRestore),
 	on("/v1/status/leader", get, (*Server).statusLeader),
 	on("/v1/status/peers", get, (*Server).statusPeers),
@@ -164,12 +170,6 @@ var routes = []route{
 	on("/v1/peerings", get, notYet("cluster peering")),
 	on("/v1/query", get, notYet("prepared queries"), post, notYet("prepared queries")),
 	on("/v1/query/", get, notYet("prepared queries"), put, notYet("prepared queries"), del, notYet("prepared queries")),
-	on("/v1/session/create", put, notYet("sessions")),
-	on("/v1/session/destroy/", put, notYet("sessions")),
-	on("/v1/session/info/", get, notYet("sessions")),
-	on("/v1/session/list", get, notYet("sessions")),
-	on("/v1/session/node/", get, notYet("sessions")),
-	on("/v1/session/renew/", put, notYet("sessions")),
 }
 
 // notYet answers for what a later version will have.

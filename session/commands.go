@@ -1,8 +1,6 @@
 package session
 
 import (
-	"fmt"
-
 	"lictor/catalog"
 	"lictor/kv"
 	"lictor/state"
@@ -25,9 +23,9 @@ func (c *Create) Apply(tx *state.Tx) (any, error) {
 	for id := range s.allChecks() {
 		switch check := catalog.FindCheck(tx, s.Node, id); {
 		case check == nil:
-			return nil, fmt.Errorf("Missing check '%s' registration", id)
+			return nil, refuse("Missing check '%s' registration", id)
 		case check.Status == catalog.Critical:
-			return nil, fmt.Errorf("Check '%s' is in %s state", id, check.Status)
+			return nil, refuse("Check '%s' is in %s state", id, check.Status)
 		}
 	}
 	s.CreateIndex, s.ModifyIndex = tx.Index(), tx.Index()
@@ -92,7 +90,7 @@ func Acquire(tx *state.Tx, e *kv.Entry, seen uint64) (Outcome, error) {
 		return Refused, ErrMissing
 	}
 	if Find(tx, e.Session) == nil {
-		return Refused, fmt.Errorf("invalid session %q", e.Session)
+		return Refused, refuse("invalid session %q", e.Session)
 	}
 	if at := kv.ChangedAt(tx, e.Key); at > seen && at < tx.Index() && Holder(tx, e.Key) == "" {
 		return Again, nil

@@ -4,6 +4,7 @@
 package session
 
 import (
+	"encoding/json"
 	"iter"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ type Session struct {
 	ID            string
 	Name          string
 	Node          string
-	NodeChecks    []string
+	NodeChecks    CheckIDs
 	ServiceChecks []ServiceCheck
 	Checks        []string `json:",omitempty"` // as older clients send them: of the node or of services on it
 	LockDelay     time.Duration
@@ -27,6 +28,17 @@ type Session struct {
 	TTL           string // as the client sent it; "" is none
 	CreateIndex   uint64
 	ModifyIndex   uint64
+}
+
+// CheckIDs are identifiers of checks. Their JSON is [] if there are none.
+type CheckIDs []string
+
+// MarshalJSON writes a list.
+func (c CheckIDs) MarshalJSON() ([]byte, error) {
+	if c == nil {
+		return []byte("[]"), nil
+	}
+	return json.Marshal([]string(c))
 }
 
 // A ServiceCheck names a check of a service on the session's node.

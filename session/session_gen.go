@@ -7,6 +7,49 @@ import (
 )
 
 // MarshalMsg implements msgp.Marshaler
+func (z CheckIDs) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	o = msgp.AppendArrayHeader(o, uint32(len(z)))
+	for za0001 := range z {
+		o = msgp.AppendString(o, z[za0001])
+	}
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *CheckIDs) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var zb0002 uint32
+	zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	if cap((*z)) >= int(zb0002) {
+		(*z) = (*z)[:zb0002]
+	} else {
+		(*z) = make(CheckIDs, zb0002)
+	}
+	for zb0001 := range *z {
+		(*z)[zb0001], bts, err = msgp.ReadStringBytes(bts)
+		if err != nil {
+			err = msgp.WrapError(err, zb0001)
+			return
+		}
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z CheckIDs) Msgsize() (s int) {
+	s = msgp.ArrayHeaderSize
+	for zb0003 := range z {
+		s += msgp.StringPrefixSize + len(z[zb0003])
+	}
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
 func (z *Ended) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// map header, size 3
@@ -258,7 +301,7 @@ func (z *Session) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			if cap(z.NodeChecks) >= int(zb0002) {
 				z.NodeChecks = (z.NodeChecks)[:zb0002]
 			} else {
-				z.NodeChecks = make([]string, zb0002)
+				z.NodeChecks = make(CheckIDs, zb0002)
 			}
 			for za0001 := range z.NodeChecks {
 				z.NodeChecks[za0001], bts, err = msgp.ReadStringBytes(bts)
