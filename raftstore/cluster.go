@@ -11,10 +11,9 @@ import (
 func (n *Node) raftConfig() *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(n.ID)
-	scale := time.Duration(max(n.Multiplier, 1))
-	c.HeartbeatTimeout *= scale
-	c.ElectionTimeout *= scale
-	c.LeaderLeaseTimeout *= scale
+	set(&c.HeartbeatTimeout, n.HeartbeatTimeout)
+	set(&c.ElectionTimeout, n.ElectionTimeout)
+	set(&c.LeaderLeaseTimeout, n.LeaseTimeout)
 	c.BatchApplyCh = true
 	c.MaxAppendEntries = 512
 	c.Logger = n.RaftLog

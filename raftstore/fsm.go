@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -18,6 +19,7 @@ type fsm struct {
 	log   *slog.Logger
 	// delays learns which locks were lost with their sessions; nil if nobody asks.
 	delays *session.Delays
+	times  *durations
 }
 
 // applied is the answer of one command, as it travels through a raft future.
@@ -49,6 +51,7 @@ func (f *fsm) ApplyBatch(entries []*raft.Log) []any {
 // nothing is changed and ok is false.
 func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 	var tx *state.Tx
+	var clock lap
 	defer func() {
 		if p := recover(); p != nil {
 			f.log.Error("a command failed in a batch, which is applied one by one", "panic", p)
@@ -63,7 +66,7 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 			n = i + 1
 			continue
 		}
-		_, cmd, err := f.codec.decode(entry.Data)
+		kind, cmd, err := f.codec.decode(entry.Data)
 		if err != nil {
 			panic(err)
 		}
@@ -77,9 +80,11 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 		n = i + 1
 		if tx == nil {
 			tx = f.db.Write(entry.Index)
+			clock.end()
 		}
 		tx.Advance(entry.Index)
 		answers[i] = f.run(tx, cmd)
+		f.times.apply[kind.id].Duration(clock.end())
 	}
 	if tx != nil {
 		tx.Commit()
@@ -96,11 +101,12 @@ func (f *fsm) run(tx *state.Tx, cmd state.Command) applied {
 
 // alone applies one entry in a transaction of its own, which is undone if the command fails.
 func (f *fsm) alone(entry *raft.Log) (answer applied) {
-	_, cmd, err := f.codec.decode(entry.Data)
+	kind, cmd, err := f.codec.decode(entry.Data)
 	if err != nil {
 		// To go on without this entry would make this server differ from the others for good.
 		panic(fmt.Sprintf("entry %d: %v", entry.Index, err))
 	}
+	defer f.times.apply[kind.id].Since(time.Now())
 	tx := f.db.Write(entry.Index)
 	defer func() {
 		if p := recover(); p != nil {
@@ -119,7 +125,7 @@ func (f *fsm) alone(entry *raft.Log) (answer applied) {
 }
 
 // Snapshot takes the state of this moment; it is written while later entries are applied.
-func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.db.Snapshot()}, nil }
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.db.Snapshot(), f.times}, nil }
 
 // Restore replaces the state.
 func (f *fsm) Restore(r io.ReadCloser) error {
@@ -127,10 +133,14 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	return f.db.Restore(r)
 }
 
-type snapshot struct{ *state.Snapshot }
+type snapshot struct {
+	*state.Snapshot
+	times *durations
+}
 
 // Persist streams the snapshot to the sink.
 func (s snapshot) Persist(sink raft.SnapshotSink) error {
+	defer s.times.persist.Since(time.Now())
 	if _, err := s.WriteTo(sink); err != nil {
 		sink.Cancel()
 		return fmt.Errorf("write the snapshot: %w", err)

@@ -18,6 +18,7 @@ import (
 
 	"lictor/session"
 	"lictor/state"
+	"lictor/telemetry"
 )
 
 // Config configures a Node. ID, Listener and Advertise are required; without Dir nothing is durable.
@@ -29,18 +30,26 @@ type Config struct {
 	Advertise net.Addr     // where the other servers reach Listener
 	Dial      func(address string, timeout time.Duration) (net.Conn, error)
 
-	Bootstrap         bool // make a cluster of this server alone, unless it has a log already
-	Multiplier        int  // scales Raft's time-outs; 0 means 1
+	Bootstrap bool // make a cluster of this server alone, unless it has a log already
+
+	// Raft's time-outs, as they are after raft_multiplier; 0 means Raft's own default. The lease may not be longer than
+	// the heartbeat time-out, and that not longer than the election time-out.
+	HeartbeatTimeout, ElectionTimeout, LeaseTimeout time.Duration
+
 	SnapshotThreshold uint64
 	SnapshotInterval  time.Duration
 	TrailingLogs      uint64
 	SegmentSize       int // of the write-ahead log, in bytes; 0 means 64 MiB
 	NoFreelistSync    bool
+	DisableLogCache   bool // read the newest entries of the log from disk, too
 	PreVoteDisabled   bool
 
 	Log     *slog.Logger
 	RaftLog hclog.Logger
-	Delays  *session.Delays // learns which locks were lost with their sessions; may be nil
+	Metrics *telemetry.Registry // may be nil
+
+	reached func(step string) error // of tests of the conversion
+	Delays  *session.Delays         // learns which locks were lost with their sessions; may be nil
 
 	// Lead is called on a goroutine of its own when this server has become the leader and has applied all that was
 	// committed before. Its context ends with the leadership; it must return soon after that. Until Ready is called
@@ -53,6 +62,7 @@ type Node struct {
 	Config
 	db    *state.DB
 	codec *codec
+	times *durations
 	raft  *raft.Raft
 	store *storage
 	trans *raft.NetworkTransport
@@ -80,7 +90,7 @@ func Open(c Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Config: c, db: db, codec: newCodec()}
+	n := &Node{Config: c, db: db, codec: newCodec(), times: newDurations(c.Metrics)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	if n.store, err = openStorage(&n.Config); err != nil {
 		return nil, err
@@ -104,7 +114,7 @@ func (n *Node) start() error {
 	}
 	led := make(chan bool, 8)
 	conf.NotifyCh = led
-	machine := &fsm{db: n.db, codec: n.codec, log: n.Log, delays: n.Delays}
+	machine := &fsm{db: n.db, codec: n.codec, log: n.Log, delays: n.Delays, times: n.times}
 	r, err := raft.NewRaft(conf, machine, n.store.logs, n.store.stable, n.store.snapshots, n.trans)
 	if err != nil {
 		n.trans.Close()
@@ -182,6 +192,7 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer n.times.written[entry[0]].Since(time.Now())
 	wait := enqueueTimeout
 	if at, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(at))

@@ -1,20 +1,27 @@
 package raftstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
+	walmetrics "github.com/hashicorp/raft-wal/metrics"
 	"go.etcd.io/bbolt"
 )
 
 // storage is where Raft keeps what must survive.
+//
+//	<Dir>/raft.db     BoltDB: term, vote, the owner of the log, and the log itself if the backend is "boltdb"
+//	<Dir>/wal/        the log if the backend is "wal"
+//	<Dir>/snapshots/  the newest snapshots
 type storage struct {
 	logs      raft.LogStore
 	stable    raft.StableStore
@@ -27,9 +34,6 @@ const lockTimeout = 3 * time.Second
 
 // retainedSnapshots is how many snapshots stay on disk.
 const retainedSnapshots = 2
-
-// cachedLogs is how many of the newest entries stay in memory, for followers that are close behind.
-const cachedLogs = 512
 
 func openStorage(c *Config) (*storage, error) {
 	if c.Dir == "" {
@@ -44,49 +48,80 @@ func openStorage(c *Config) (*storage, error) {
 }
 
 func (s *storage) open(c *Config) error {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := makeDir(c.Dir); err != nil {
 		return err
 	}
-	bolt, err := boltdb.New(boltdb.Options{
-		Path:        filepath.Join(c.Dir, "raft.db"),
-		BoltOptions: &bbolt.Options{NoFreelistSync: c.NoFreelistSync, Timeout: lockTimeout},
-	})
+	bolt, err := s.openBolt(c)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", filepath.Join(c.Dir, "raft.db"), err)
+		return err
 	}
-	s.closers = append(s.closers, bolt.Close)
 	s.stable = bolt
 	if s.snapshots, err = raft.NewFileSnapshotStoreWithLogger(c.Dir, retainedSnapshots, c.RaftLog.Named("snapshot")); err != nil {
 		return fmt.Errorf("open the snapshots in %s: %w", c.Dir, err)
 	}
-	logs, err := s.openLogs(c, bolt)
+	backend := c.Backend
+	if backend == "" {
+		backend = walBackend
+	}
+	stores := &stores{bolt: bolt, snapshots: s.snapshots, walDir: filepath.Join(c.Dir, "wal"), log: c.Log, reached: c.reached}
+	stores.openWAL = func() (raft.LogStore, func() error, error) { return openWAL(c, stores.walDir) }
+	logs, closer, err := stores.openAs(backend)
 	if err != nil {
 		return err
 	}
-	s.logs, err = raft.NewLogCache(cachedLogs, logs)
-	return err
+	s.closers = append(s.closers, closer)
+	s.logs = logs
+	if !c.DisableLogCache {
+		s.logs = newCache(logs)
+	}
+	return nil
 }
 
-func (s *storage) openLogs(c *Config, bolt *boltdb.BoltStore) (raft.LogStore, error) {
-	if c.Backend == "boltdb" {
-		return bolt, nil
+// openBolt opens raft.db and reports its figures until it is closed.
+func (s *storage) openBolt(c *Config) (*boltdb.BoltStore, error) {
+	path := filepath.Join(c.Dir, "raft.db")
+	_, missing := os.Stat(path)
+	bolt, err := boltdb.New(boltdb.Options{
+		Path: path, BoltOptions: &bbolt.Options{NoFreelistSync: c.NoFreelistSync, Timeout: lockTimeout},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	dir := filepath.Join(c.Dir, "wal")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+	s.closers = append(s.closers, bolt.Close)
+	if missing != nil {
+		if err := syncDir(c.Dir); err != nil {
+			return nil, err
+		}
+	}
+	if c.Backend == boltBackend {
+		ctx, cancel := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() { bolt.RunMetrics(ctx, 0) })
+		s.closers = append(s.closers, func() error { cancel(); running.Wait(); return nil })
+	}
+	return bolt, nil
+}
+
+// openWAL opens the write-ahead log in dir, after whatever a crash left behind at its end has been put in order.
+func openWAL(c *Config, dir string) (raft.LogStore, func() error, error) {
+	if err := makeDir(dir); err != nil {
+		return nil, nil, err
 	}
 	size := c.SegmentSize
 	if size == 0 {
-		size = 64 << 20
+		size = wal.DefaultSegmentSize
 	}
-	meta := &metadb.BoltMetaDB{} // the log opens it and leaves it open
-	s.closers = append(s.closers, meta.Close)
-	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")))
+	meta := &metadb.BoltMetaDB{} // the log leaves it open
+	tail := &tail{dir: dir, meta: meta, size: size, log: c.Log}
+	if err := tail.mend(); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
+	}
+	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")),
+		wal.WithMetricsCollector(walmetrics.NewGoMetricsCollector([]string{"raft", "wal"}, nil, nil)))
 	if err != nil {
-		return nil, fmt.Errorf("open the log in %s: %w", dir, err)
+		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
 	}
-	s.closers = append(s.closers, log.Close)
-	return log, nil
+	return log, func() error { return errors.Join(log.Close(), meta.Close()) }, nil
 }
 
 func (s *storage) close() error {
@@ -95,4 +130,24 @@ func (s *storage) close() error {
 		errs = append(errs, s.closers[i]())
 	}
 	return errors.Join(errs...)
+}
+
+// makeDir makes a directory that is still there after a loss of power.
+func makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
