@@ -183,6 +183,7 @@ func (n *Node) Stop() error {
 	n.asking.Unlock()
 	err := n.raft.Shutdown().Error()
 	n.done.Wait()
+	n.trans.CloseStreams()
 	return errors.Join(err, n.trans.Close(), n.store.close())
 }
 
