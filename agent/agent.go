@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -176,7 +177,7 @@ func (a *Agent) openLocal() error {
 		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(),
 		Catalog: &local.Servers{Caller: a.caller, Views: a.views, Node: a.cfg.Node.Name},
 		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
-			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}},
+			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, DockerHost: os.Getenv("DOCKER_HOST")},
 		Settings:     a.localSettings(a.cfg),
 		ClusterSize:  a.lan.NumMembers,
 		SyncInterval: a.cfg.Internal.SyncInterval,

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"lictor/catalog"
@@ -43,5 +44,5 @@ func (s *State) cut(output string, limit int) string {
 	if len(output) <= limit {
 		return output
 	}
-	return fmt.Sprintf("%s ... (captured %d of %d bytes)", output[:limit], limit, len(output))
+	return fmt.Sprintf("%s ... (captured %d of %d bytes)", strings.ToValidUTF8(output[:limit], ""), limit, len(output))
 }
