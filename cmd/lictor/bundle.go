@@ -88,24 +88,25 @@ func (b *bundle) captureOnce(ctx context.Context) {
 	}
 }
 
-// captureChanges takes what changes, each kind by a goroutine of its own, and waits for all of them.
+// captureChanges takes what changes, each kind by a goroutine of its own, and waits for all of them. The end of the time
+// ends what goes on for ever; the end of the context ends everything.
 func (b *bundle) captureChanges(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, b.options.duration)
+	until, cancel := context.WithTimeout(ctx, b.options.duration)
 	defer cancel()
 	var group sync.WaitGroup
 	defer group.Wait()
 	if b.options.wants("logs") {
-		group.Go(func() { b.failed("logs", b.logs(ctx)) })
+		group.Go(func() { b.failed("logs", b.logs(until)) })
 	}
 	if b.options.wants("pprof") {
 		group.Go(func() { b.failed("profile", b.profile(ctx, "profile", "profile.prof")) })
 		group.Go(func() { b.failed("trace", b.profile(ctx, "trace", "trace.out")) })
 	}
-	b.captureIntervals(ctx)
+	b.captureIntervals(ctx, until.Done())
 }
 
-// captureIntervals looks at metrics and at the heap now and at each interval.
-func (b *bundle) captureIntervals(ctx context.Context) {
+// captureIntervals looks at metrics and at the heap now and at each interval, until the time is over.
+func (b *bundle) captureIntervals(ctx context.Context, over <-chan struct{}) {
 	tick := time.NewTicker(b.options.interval)
 	defer tick.Stop()
 	for n := 1; ; n++ {
@@ -119,7 +120,7 @@ func (b *bundle) captureIntervals(ctx context.Context) {
 			}
 		}
 		select {
-		case <-ctx.Done():
+		case <-over:
 			return
 		case <-tick.C:
 		}
@@ -152,7 +153,7 @@ func (b *bundle) append(ctx context.Context, name string, r client.Request) erro
 
 func (b *bundle) save(ctx context.Context, name string, r client.Request, mode int) error {
 	// A profile that runs to the end of the time is answered a moment later.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.options.duration+minDebugInterval)
+	ctx, cancel := context.WithTimeout(ctx, b.options.duration+minDebugInterval)
 	defer cancel()
 	res, err := b.client.Do(ctx, r)
 	if err != nil {

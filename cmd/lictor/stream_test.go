@@ -48,6 +48,12 @@ func streamingAgent(t *testing.T) *httptest.Server {
 			<-r.Context().Done()
 		case "/v1/agent/self":
 			io.WriteString(w, `{"Config":{"NodeName":"node1","Version":"1.21.4"},"DebugConfig":{"EnableDebug":true}}`)
+		case "/debug/pprof/profile":
+			if r.FormValue("seconds") == "3600" {
+				<-r.Context().Done()
+				return
+			}
+			io.WriteString(w, "profile")
 		case "/debug/pprof/trace":
 			http.Error(w, "tracing is in use", http.StatusInternalServerError)
 		default:
@@ -139,23 +145,25 @@ func TestDebugArchive(t *testing.T) {
 	}
 }
 
-// An interrupt ends the recording early and keeps what there is.
+// An interrupt ends the recording at once, profiles too, and keeps what there is.
 func TestDebugInterrupted(t *testing.T) {
 	at := filepath.Join(t.TempDir(), "bundle")
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
 	cl, err := client.New(client.Config{Address: streamingAgent(t).URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	b := &bundle{options: debugOptions{capture: []string{"metrics", "logs"}, duration: time.Hour, interval: time.Hour, output: at},
-		client: cl, console: &console{out: &out, err: &out}, dir: t.TempDir()}
-	b.captureChanges(ctx)
-	if err := b.finish(); err != nil {
+	ctx, interrupt := context.WithCancel(t.Context())
+	out := &cue{seen: make(chan struct{})} // the trace is refused, which is printed
+	b := &bundle{options: debugOptions{capture: []string{"pprof"}, duration: time.Hour, interval: time.Hour, output: at},
+		client: cl, console: &console{out: io.Discard, err: out}}
+	done := make(chan error)
+	go func() { done <- b.record(ctx) }()
+	<-out.seen
+	interrupt()
+	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(at, "metrics.json")); err != nil {
+	if _, err := os.Stat(filepath.Join(at, "index.json")); err != nil {
 		t.Error(err)
 	}
 }
