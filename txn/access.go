@@ -91,6 +91,9 @@ func (op *ServiceOp) prepare() error {
 	if err := catalogVerb("service", op.Verb); err != nil {
 		return err
 	}
+	if w := op.Service.Weights; w != nil && *w == (catalog.Weights{}) {
+		op.Service.Weights = nil // as Consul's client sends what it does not set
+	}
 	if op.Verb != Get {
 		if err := op.Service.Prepare(); err != nil {
 			return err

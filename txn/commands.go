@@ -51,7 +51,8 @@ type run struct {
 	results  []Result
 	errors   []OpError
 	again    bool
-	filtered bool // something was left out that may not be seen
+	lost     map[string]bool // keys whose lock delay begins with this transaction
+	filtered bool            // something was left out that may not be seen
 }
 
 func (r *run) all(ops Ops) {
@@ -75,6 +76,7 @@ func (r *run) one(op *Op) error {
 		return r.ended(r.check(op.Check))
 	case op.Session != nil:
 		session.Remove(r.tx, op.Session.Session.ID)
+		return r.ended(nil)
 	}
 	return nil
 }
@@ -82,5 +84,20 @@ func (r *run) one(op *Op) error {
 // ended ends the sessions that cannot outlive what an operation did, before the next operation.
 func (r *run) ended(err error) error {
 	session.Cascade(r.tx)
+	for _, fact := range r.tx.Events() {
+		if e, ok := fact.(session.Ended); ok && e.LockDelay > 0 {
+			for _, key := range e.Keys {
+				r.lose(key)
+			}
+		}
+		r.tx.Emit(fact) // for who looks at them after the command
+	}
 	return err
+}
+
+func (r *run) lose(key string) {
+	if r.lost == nil {
+		r.lost = map[string]bool{}
+	}
+	r.lost[key] = true
 }

@@ -64,6 +64,9 @@ func (r *run) swap(op *KVOp) error {
 }
 
 func (r *run) lock(op *KVOp) error {
+	if r.lost[op.Key] {
+		return errDelayed(op.Key)
+	}
 	e := op.entry()
 	e.Session = op.Session
 	outcome, err := session.Acquire(r.tx, e, r.seen)
@@ -77,6 +80,11 @@ func (r *run) lock(op *KVOp) error {
 		return fmt.Errorf("failed to lock key %q, lock is already held", op.Key)
 	}
 	return r.wrote(e)
+}
+
+// errDelayed tells that a key may not be locked yet.
+func errDelayed(key string) error {
+	return fmt.Errorf("failed to lock key %q, its lock-delay is not over", key)
 }
 
 func (r *run) unlock(op *KVOp) error {

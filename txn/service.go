@@ -76,7 +76,7 @@ func (s *Service) delayed(ops Ops) (seen uint64, refused []OpError) {
 			seen = session.Seen(s.Log.DB())
 		}
 		if s.Delays.Active(op.Key) {
-			refused = append(refused, OpError{i, "failed to lock key \"" + op.Key + "\", its lock-delay is not over"})
+			refused = append(refused, OpError{i, errDelayed(op.Key).Error()})
 		}
 	}
 	return seen, refused
