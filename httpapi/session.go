@@ -16,8 +16,8 @@ import (
 // What a session is made with if the request does not say.
 const defaultLockDelay = 15 * time.Second
 
-// lockDelaySeconds is the duration below which a lock delay is taken as a number of seconds, as older clients send it.
-const lockDelaySeconds = time.Microsecond
+// shortestLockDelay is the duration below which a lock delay is taken as a number of seconds, as older clients send it.
+const shortestLockDelay = time.Microsecond
 
 var errMissingSession = badRequest("Missing session")
 
@@ -75,7 +75,7 @@ func (d *lockDelay) UnmarshalJSON(b []byte) error {
 	if err := (*catalog.Duration)(d).UnmarshalJSON(b); err != nil {
 		return err
 	}
-	if *d < lockDelay(lockDelaySeconds) {
+	if *d < lockDelay(shortestLockDelay) {
 		*d *= lockDelay(time.Second)
 	}
 	return nil

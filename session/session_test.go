@@ -217,7 +217,7 @@ func TestLockDelay(t *testing.T) {
 		if c.lock(t, "k", b) {
 			t.Error("locked within the delay")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if !c.lock(t, "k", b) {
 			t.Error("not locked after the delay")
 		}
@@ -259,7 +259,7 @@ func TestExpiry(t *testing.T) {
 		if !c.exists(before) || !c.exists(short) {
 			t.Error("ended too early")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if c.exists(before) || c.exists(short) || kv.Entries.Get(c.DB().Read(), "k") != nil {
 			t.Error("did not end in time")
@@ -281,7 +281,7 @@ func TestExpiry(t *testing.T) {
 		if !c.exists(renewed) {
 			t.Error("a new leader ended a session before its whole time was over")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if c.exists(renewed) || !c.exists(forever) {
 			t.Error("a new leader does not end sessions")

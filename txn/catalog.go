@@ -69,7 +69,7 @@ func (r *run) service(op *ServiceOp) error {
 		if old == nil {
 			return fmt.Errorf("service %q on node %q doesn't exist", id, op.Node)
 		}
-		r.results = append(r.results, Result{Service: old})
+		r.results = append(r.results, Result{Service: weighted(old)})
 		return nil
 	case CAS:
 		if stale(old != nil, at, want) {
@@ -88,8 +88,18 @@ func (r *run) service(op *ServiceOp) error {
 	if node == nil {
 		return errMissingNode
 	}
-	r.results = append(r.results, Result{Service: catalog.PutInstance(r.tx, node.Node, &op.Service)})
+	r.results = append(r.results, Result{Service: weighted(catalog.PutInstance(r.tx, node.Node, &op.Service))})
 	return nil
+}
+
+// weighted shows an instance with the weights that apply: Consul's client registers with none by writing zeros.
+func weighted(i *catalog.Instance) *catalog.Instance {
+	if i.Weights != nil && *i.Weights != (catalog.Weights{}) {
+		return i
+	}
+	shown := *i
+	shown.Weights = &catalog.Weights{Passing: 1, Warning: 1}
+	return &shown
 }
 
 // check carries out an operation on a check, whose verb is known.
