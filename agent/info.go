@@ -217,6 +217,7 @@ func (a *Agent) httpConfig() httpapi.Config {
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,
 		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
 	}
+	c.UI, c.UIPath = a.page()
 	if a.server != nil {
 		c.Snapshots = a.server
 	} else {

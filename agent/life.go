@@ -24,7 +24,18 @@ func (a *Agent) ReloadNow() {
 // Welcome logs where the agent answers.
 func (a *Agent) Welcome() {
 	for _, l := range a.listeners {
-		a.log.Info("HTTP API", "address", l.Addr().Network()+"://"+l.Addr().String())
+		scheme := l.Addr().Network()
+		if scheme == "tcp" {
+			scheme = "http"
+		}
+		a.log.Info("HTTP API", "address", scheme+"://"+l.Addr().String())
+	}
+	if path := a.pagePath(); path != "" {
+		for _, l := range a.listeners {
+			if l.Addr().Network() != "unix" {
+				a.log.Info("web page", "address", "http://"+reachable(l.Addr().String())+path)
+			}
+		}
 	}
 	for _, l := range a.dns.Addrs() {
 		a.log.Info("DNS", "address", l.String())

@@ -54,7 +54,11 @@ func notYet() []NoEffect {
 		{"server_name", "TLS"},
 		{"snapshot_agent", "automatic backups"},
 		{"tls", "TLS"},
-		{"ui_config", "web interface"},
+		{"ui_config.dashboard_url_templates", "dashboards in the web interface"},
+		{"ui_config.metrics_provider", "metrics in the web interface"},
+		{"ui_config.metrics_provider_files", "metrics in the web interface"},
+		{"ui_config.metrics_provider_options_json", "metrics in the web interface"},
+		{"ui_config.metrics_proxy", "metrics in the web interface"},
 		{"watches", "watches"},
 		{"xds", "service mesh"},
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	AllowUnprintable bool   // in paths
 	Rules            Rules  // at the start; see Reload
 	EnableDebug      bool   // serve /debug/pprof
+
+	UI     http.Handler // the web page; nil means that there is none
+	UIPath string       // below which it is, clean and with a slash at both ends
 }
 
 // A Server answers the HTTP API. It is an http.Handler; listening is its owner's business.
@@ -71,7 +74,7 @@ func New(c Config) *Server {
 	}
 	s.mux.HandleFunc("/v1/", unknownEndpoint)
 	s.mux.HandleFunc("/v1", unknownPath)
-	s.mux.HandleFunc("/", home)
+	s.mux.HandleFunc("/", s.home)
 	if c.EnableDebug {
 		s.profiles()
 	}
