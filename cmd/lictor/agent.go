@@ -44,6 +44,7 @@ func newAgentCommand(fs *flag.FlagSet, c *console) runFunc {
 
 // runAgent runs an agent until a signal, its API or a failure ends it.
 func runAgent(c *console, load func() (*config.Loaded, error)) error {
+	collectSparingly()
 	revision, date := revision()
 	a, err := agent.New(agent.Config{Load: load, Output: c.out,
 		Build: agent.Build{Version: consulVersion, Revision: revision, Date: date, Own: lictorVersion}})
