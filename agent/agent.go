@@ -48,12 +48,14 @@ type Build struct {
 // An Agent is one agent. New makes it, Start runs it, and Stop ends it, once and for all.
 type Agent struct {
 	Config
-	cfg     *config.Config
-	files   []string // that the configuration was read from
-	logs    *logging.Logger
-	log     *slog.Logger
-	id      string // of the node
-	started time.Time
+	cfg   *config.Config
+	files []string // that the configuration was read from
+	logs  *logging.Logger
+	log   *slog.Logger
+	id    string // of the node
+	// described is what the configuration says of the node; Reload replaces it.
+	described atomic.Pointer[config.Node]
+	started   time.Time
 
 	metrics   *telemetry.Registry
 	lan, wan  *gossip.Pool // wan is nil on client agents
@@ -70,7 +72,8 @@ type Agent struct {
 	cancel    context.CancelFunc
 	cleanups  cleanups
 	running   sync.WaitGroup
-	reload    sync.Mutex // one at a time
+	reload    sync.Mutex      // one at a time
+	announced map[string]bool // what has been said of the configuration, guarded by reload once the agent runs
 	leaving   sync.Once
 	departing atomic.Bool   // leaves, or has left
 	left      chan struct{} // closed when the agent has left the cluster
@@ -89,21 +92,28 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), left: make(chan struct{}), failed: make(chan error, 1)}
+	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
 	a.cleanups.add(logs.Close)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.files = loaded.Files
+	a.described.Store(&loaded.Config.Node)
 	a.announce(loaded)
 	return a, nil
 }
 
-// announce says what is odd about the configuration.
+// announce says what is odd about the configuration, once.
 func (a *Agent) announce(loaded *config.Loaded) {
 	for _, w := range loaded.Warnings {
-		a.log.Warn(w)
+		if !a.announced[w] {
+			a.log.Warn(w)
+		}
+		a.announced[w] = true
 	}
 	for _, n := range loaded.NoEffect {
-		a.log.Warn("configured, but without effect in this version", "key", n.Key, "capability", n.Feature)
+		if !a.announced[n.Key] {
+			a.log.Warn("configured, but without effect in this version", "key", n.Key, "capability", n.Feature)
+		}
+		a.announced[n.Key] = true
 	}
 }
 
@@ -125,7 +135,11 @@ func (a *Agent) Start() error {
 
 // Stop ends the agent without leaving the cluster. It may be called twice.
 func (a *Agent) Stop() error {
+	if len(a.cleanups) == 0 {
+		return nil
+	}
 	notify("STOPPING=1")
+	a.log.Info("the agent stops")
 	a.cancel()
 	err := a.cleanups.run()
 	a.running.Wait()
@@ -208,7 +222,7 @@ func (a *Agent) startDNS() error {
 		addresses = append(addresses, l.Address)
 	}
 	if err := a.dns.Start(addresses...); err != nil {
-		return err
+		return portError("ports.dns", err)
 	}
 	a.cleanups.add(func() error { a.dns.Stop(); return nil })
 	return nil

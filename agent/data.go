@@ -77,8 +77,13 @@ func (a *Agent) nodeID() (string, error) {
 }
 
 func validID(path, id string) (string, error) {
-	parts := strings.Split(id, "-")
-	if len(parts) == 5 && len(id) == 36 && strings.Trim(id, "0123456789abcdef-") == "" {
+	shape := strings.Map(func(c rune) rune {
+		if strings.ContainsRune("0123456789abcdef", c) {
+			return 'x'
+		}
+		return c
+	}, id)
+	if shape == "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" {
 		return id, nil
 	}
 	return "", fmt.Errorf("%s holds %q, which is not a UUID; remove the file to get a new id", path, id)

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lictor/agent/logging"
 	"lictor/config"
 	"lictor/httpapi"
@@ -34,7 +36,7 @@ func (a *Agent) startHTTP() error {
 	for _, l := range a.cfg.Network.Endpoints.HTTP {
 		listener, err := a.listen(l)
 		if err != nil {
-			return fmt.Errorf("listen for HTTP at %s: %w", l, err)
+			return portError("ports.http", err)
 		}
 		a.listeners = append(a.listeners, listener)
 	}
@@ -58,6 +60,17 @@ func (a *Agent) startHTTP() error {
 		return nil
 	})
 	return nil
+}
+
+// portError names the key of the configuration that a listener fails for, and says what to do about it.
+func portError(key string, err error) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%s: %w: another process listens there; stop it, or choose another port", key, err)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("%s: %w: this host does not have the address", key, err)
+	}
+	return fmt.Errorf("%s: %w", key, err)
 }
 
 // listen opens one listener, TCP or a unix socket with the owner and mode that the configuration asks for.

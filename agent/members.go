@@ -109,7 +109,7 @@ func (s *server) register(ctx context.Context, m gossip.Member, status, output s
 		r.Service = serverInstance(m)
 	}
 	if node != nil { // what the agent itself has said of its node stays
-		r.TaggedAddresses, r.NodeMeta = node.TaggedAddresses, node.Meta
+		r.TaggedAddresses, r.NodeMeta, r.Locality = node.TaggedAddresses, node.Meta, node.Locality
 		have := catalog.FindCheck(tx, m.Name, serfCheckID)
 		same := node.Address == r.Address && node.ID == r.ID && have != nil && have.Status == status
 		if same && (r.Service == nil || sameServer(tx, m, r.Service)) {
@@ -168,16 +168,17 @@ func serverInstance(m gossip.Member) *catalog.Instance {
 func (a *Agent) selfRegistration() *catalog.Register {
 	n := a.node()
 	return &catalog.Register{Datacenter: n.Datacenter, ID: n.ID, Node: n.Node, Address: n.Address,
-		TaggedAddresses: n.TaggedAddresses, NodeMeta: n.Meta}
+		TaggedAddresses: n.TaggedAddresses, NodeMeta: n.Meta, Locality: n.Locality}
 }
 
 // node is this agent's node as the catalog should have it.
 func (a *Agent) node() *catalog.Node {
 	meta := map[string]string{"consul-network-segment": a.cfg.Paid.Segment, "consul-version": a.Build.Version}
-	for k, v := range a.cfg.Node.Meta {
+	said := a.described.Load()
+	for k, v := range said.Meta {
 		meta[k] = v
 	}
 	ends := &a.cfg.Network.Endpoints
 	return &catalog.Node{ID: a.id, Node: a.cfg.Node.Name, Address: ends.Advertise.String(), Datacenter: a.cfg.Node.Datacenter,
-		TaggedAddresses: ends.Tagged, Meta: meta}
+		TaggedAddresses: ends.Tagged, Meta: meta, Locality: said.Locality}
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/netip"
 	"time"
 
@@ -84,12 +85,9 @@ func (a *Agent) tags() gossip.Tags {
 
 // startPools begins to gossip.
 func (a *Agent) startPools() error {
-	for _, p := range []*gossip.Pool{a.lan, a.wan} {
-		if p == nil {
-			continue
-		}
+	for key, p := range a.poolsByPort() {
 		if err := p.Start(); err != nil {
-			return fmt.Errorf("gossip: %w", err)
+			return portError(key, err)
 		}
 		a.cleanups.add(p.Stop)
 		a.running.Go(func() { a.mourn(p) })
@@ -101,6 +99,15 @@ func (a *Agent) startPools() error {
 	}
 	a.running.Go(func() { drain(a.lan.UserEvents()) })
 	return nil
+}
+
+// poolsByPort yields the pools by the keys of their ports.
+func (a *Agent) poolsByPort() iter.Seq2[string, *gossip.Pool] {
+	return func(yield func(string, *gossip.Pool) bool) {
+		if yield("ports.serf_lan", a.lan) && a.wan != nil {
+			yield("ports.serf_wan", a.wan)
+		}
+	}
 }
 
 // mourn ends the agent when a pool ends by itself: the vote on its name went to another agent.

@@ -27,6 +27,8 @@ func (a *Agent) Reload() error {
 	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
 		return fmt.Errorf("reload services and checks: %w", err)
 	}
+	a.described.Store(&fresh.Node)
+	a.local.Describe(a.node())
 	a.dns.Reload(dnsSettings(fresh))
 	level, err := logging.ParseLevel(fresh.Log.Level)
 	if err != nil {

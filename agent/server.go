@@ -42,7 +42,7 @@ func (a *Agent) openServer() error {
 	ends := &a.cfg.Network.Endpoints
 	listener, err := net.Listen("tcp", ends.RPCBind.String())
 	if err != nil {
-		return fmt.Errorf("ports.server: %w", err)
+		return portError("ports.server", err)
 	}
 	mux := rpc.NewMux(listener, a.log.With("module", "agent.rpc"))
 	a.cleanups.add(mux.Close)

@@ -102,7 +102,8 @@ func sameCheck(mine, theirs *catalog.Check) bool {
 // sameNode tells whether the catalog knows this node as it is.
 func sameNode(mine, theirs *catalog.Node) bool {
 	return theirs != nil && mine.ID == theirs.ID && mine.Address == theirs.Address &&
-		maps.Equal(mine.TaggedAddresses, theirs.TaggedAddresses) && maps.Equal(mine.Meta, theirs.Meta)
+		maps.Equal(mine.TaggedAddresses, theirs.TaggedAddresses) && maps.Equal(mine.Meta, theirs.Meta) &&
+		reflect.DeepEqual(mine.Locality, theirs.Locality)
 }
 
 // sameProxy compares by the encoding if need be: numbers change their types on the way through the catalog.

@@ -16,7 +16,8 @@ type write struct {
 	register   *catalog.Register
 	deregister *catalog.Deregister
 	covers     []covered
-	node       bool // registers the node itself
+	node       bool          // registers the node itself
+	as         *catalog.Node // what it says of the node, if it is node
 }
 
 // covered is an entry as it is carried by a write.
@@ -94,12 +95,12 @@ func (t *table) base() *catalog.Register {
 	n := t.node
 	return &catalog.Register{
 		Node: n.Node, ID: n.ID, Address: n.Address, TaggedAddresses: n.TaggedAddresses, NodeMeta: n.Meta,
-		Datacenter: n.Datacenter, SkipNodeUpdate: t.nodeSynced,
+		Locality: n.Locality, Datacenter: n.Datacenter, SkipNodeUpdate: t.nodeSynced,
 	}
 }
 
 func (t *table) nodeWrite() *write {
-	return &write{byAgent: true, node: true, register: t.base()}
+	return &write{byAgent: true, node: true, as: t.node, register: t.base()}
 }
 
 // serviceWrite carries a service with those of its checks that have changed and the same token.
@@ -163,7 +164,7 @@ func (t *table) singly(w *write) []*write {
 
 // shelve notes that the catalog has not taken a write, which is not to be repeated before the next comparison.
 func (t *table) shelve(w *write) {
-	if w.node {
+	if w.node && w.as == t.node {
 		t.nodeSynced = true // what stands on a node that others have registered may still be taken
 	}
 	for _, c := range w.covers {
@@ -175,7 +176,7 @@ func (t *table) shelve(w *write) {
 
 // done notes that the catalog has taken a write.
 func (t *table) done(w *write) {
-	if w.node {
+	if w.node && w.as == t.node {
 		t.nodeSynced = true
 	}
 	for _, c := range w.covers {

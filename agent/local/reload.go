@@ -33,6 +33,17 @@ func (s *State) Reload(d Definitions, settings Settings) error {
 	return l.enterChecks(p)
 }
 
+// Describe says what the catalog should have of this node from now on. Its name and id are as before.
+func (s *State) Describe(node *catalog.Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sameNode(s.table.node, node) {
+		return
+	}
+	s.table.node, s.table.nodeSynced = node, false
+	signal(s.syncer.wake)
+}
+
 // load takes over the first configuration and what the data directory holds.
 func (l loader) load(d Definitions) error {
 	p, err := l.plan(d)
