@@ -124,14 +124,14 @@ var written any = &struct{}{}
 // wrap adds to a route what all routes share.
 func (s *Server) wrap(rt route) http.HandlerFunc {
 	allow := "OPTIONS," + strings.Join(rt.methods, ",")
-	policy := []string{s.DefaultPolicy}
+	common := s.common()
 	timers := s.timers(rt)
 	return func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		h := w.Header()
-		h["X-Consul-Default-Acl-Policy"] = policy
-		for k, v := range s.ResponseHeaders {
-			h.Set(k, v)
+		if r.Method == http.MethodGet && strings.Contains(r.URL.RawQuery, "index=") {
+			w = &late{ResponseWriter: w, common: common}
+		} else {
+			common(w.Header())
 		}
 		handle := rt.handlerOf(r.Method)
 		if handle == nil {
@@ -149,6 +149,17 @@ func (s *Server) wrap(rt route) http.HandlerFunc {
 		}
 		if value != written {
 			s.writeJSON(w, r, value)
+		}
+	}
+}
+
+// common sets the headers that all answers share.
+func (s *Server) common() func(http.Header) {
+	policy := []string{s.DefaultPolicy}
+	return func(h http.Header) {
+		h["X-Consul-Default-Acl-Policy"] = policy
+		for k, v := range s.ResponseHeaders {
+			h.Set(k, v)
 		}
 	}
 }
