@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -67,7 +68,7 @@ func decodeSession(r *http.Request, into *session.Session) error {
 }
 
 // A lockDelay is read from a string in Go's notation or a number. What is less than a microsecond, negative ones
-// included, are seconds.
+// included, is taken as that many seconds; negative ones end no earlier for it.
 type lockDelay time.Duration
 
 // UnmarshalJSON reads a lock delay.
@@ -76,7 +77,7 @@ func (d *lockDelay) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if *d < lockDelay(shortestLockDelay) {
-		*d *= lockDelay(time.Second)
+		*d = max(*d, math.MinInt64/lockDelay(time.Second)) * lockDelay(time.Second)
 	}
 	return nil
 }

@@ -34,18 +34,18 @@ func matches(old *Entry, index uint64) bool {
 // Set writes a key. A lock on it stays with its session, but a plain write resets how often it was acquired, as Consul
 // does. Writing what is there already changes nothing. It returns the entry as it is then.
 func Set(tx *state.Tx, e *Entry) *Entry {
-	if old := Entries.Get(tx, e.Key); old != nil {
+	old := Entries.Get(tx, e.Key)
+	if old != nil {
 		e.Session = old.Session
 	}
-	return store(tx, e)
+	return store(tx, old, e)
 }
 
-// store writes an entry as it stands and fills in its indexes.
-func store(tx *state.Tx, e *Entry) *Entry {
+// store writes an entry as it stands over the old one, which is nil if there is none, and fills in its indexes.
+func store(tx *state.Tx, old, e *Entry) *Entry {
 	if len(e.Value) == 0 {
 		e.Value = nil
 	}
-	old := Entries.Get(tx, e.Key)
 	if e.same(old) {
 		return old
 	}

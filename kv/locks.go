@@ -17,7 +17,7 @@ func Acquire(tx *state.Tx, e *Entry) bool {
 	default:
 		return false
 	}
-	*e = *store(tx, e)
+	*e = *store(tx, old, e)
 	return true
 }
 
@@ -28,7 +28,7 @@ func Release(tx *state.Tx, e *Entry) bool {
 		return false
 	}
 	e.Session, e.LockIndex = "", old.LockIndex
-	*e = *store(tx, e)
+	*e = *store(tx, old, e)
 	return true
 }
 
@@ -46,7 +46,7 @@ func Unlock(tx *state.Tx, key string) {
 	if old := Entries.Get(tx, key); old != nil && old.Session != "" {
 		free := *old
 		free.Session = ""
-		store(tx, &free)
+		store(tx, old, &free)
 	}
 }
 
