@@ -83,7 +83,7 @@ export function editor(view, key, fresh) {
   const info = el('div');
   const save = el('button.primary', { onclick: store }, fresh ? 'Create' : 'Save');
   const drop = el('button', { hidden: true, onclick: erase }, 'Delete');
-  fill(view.place, trail(view, key), el('h1', {}, fresh ? 'New key' : key.slice(parent(key).length)),
+  fill(view.place, trail(view, fresh ? `${key}.` : key), el('h1', {}, fresh ? 'New key' : key.slice(parent(key).length)),
     fresh ? el('label.field', {}, 'Key', name) : null, note,
     el('label.field', {}, 'Value', value),
     el('div.row', {}, save, drop, el('label', {}, binary, ' as base64'), el('span.quiet', {}, 'Ctrl+S saves')), info);
