@@ -43,7 +43,7 @@ func (s *server) reconcileMembers(ctx context.Context) {
 
 // reconcileAll looks at each member, and removes from the catalog those that gossip has forgotten.
 func (s *server) reconcileAll(ctx context.Context) {
-	known := map[string]bool{}
+	known := map[string]bool{s.agent.cfg.Node.Name: true} // the pool may not have started yet
 	for _, m := range s.agent.lan.Members() {
 		known[m.Name] = true
 		s.reconcile(ctx, m, false)
