@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +28,7 @@ type cluster struct {
 	*session.Service
 	log    *state.Local
 	delays *session.Delays
+	down   atomic.Bool // nothing can be written
 }
 
 // cascading is a command with what follows each command on a server.
@@ -41,6 +45,9 @@ func (c cascading) Apply(tx *state.Tx) (any, error) {
 }
 
 func (c *cluster) Apply(ctx context.Context, cmd state.Command) (any, error) {
+	if c.down.Load() {
+		return nil, state.ErrNoLeader
+	}
 	return c.log.Apply(ctx, cascading{cmd, c.delays})
 }
 
@@ -289,6 +296,66 @@ func TestExpiry(t *testing.T) {
 		stop()
 		<-done
 	})
+}
+
+// A session that could not be ended is ended as soon as that is possible. Nobody can renew it meanwhile.
+func TestExpiryTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		id := c.create(t, session.Session{TTL: "10s"})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { c.Expiry.Run(ctx); close(done) }()
+		synctest.Wait()
+		c.down.Store(true)
+		time.Sleep(time.Minute)
+		if !c.exists(id) {
+			t.Error("ended though nothing can be written")
+		}
+		c.down.Store(false)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if c.exists(id) {
+			t.Error("not ended")
+		}
+		stop()
+		<-done
+	})
+}
+
+// Many clients take turns: never two at once, and each gets its turn.
+func TestContention(t *testing.T) {
+	c := newCluster(t)
+	var inside atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		id := c.create(t, session.Session{})
+		all.Go(func() {
+			for turns := 0; turns < 25; {
+				ok, err := c.Lock(t.Context(), acl.AllowAll(), &session.Lock{Key: "k", Session: id})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !ok {
+					runtime.Gosched()
+					continue
+				}
+				if n := inside.Add(1); n != 1 {
+					t.Errorf("%d hold the lock", n)
+				}
+				turns++
+				inside.Add(-1)
+				if ok, err := c.Lock(t.Context(), acl.AllowAll(), &session.Lock{Key: "k", Session: id, Release: true}); !ok || err != nil {
+					t.Errorf("not released: %v", err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if e := kv.Entries.Get(c.DB().Read(), "k"); e.LockIndex != 8*25 {
+		t.Errorf("the lock changed hands %d times", e.LockIndex)
+	}
 }
 
 func TestJSON(t *testing.T) {
