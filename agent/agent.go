@@ -19,6 +19,7 @@ import (
 	"lictor/agent/logging"
 	"lictor/config"
 	"lictor/dnsserver"
+	"lictor/event"
 	"lictor/gossip"
 	"lictor/health"
 	"lictor/httpapi"
@@ -63,6 +64,7 @@ type Agent struct {
 	caller    rpc.Caller
 	views     *view.Views
 	local     *local.State
+	events    *event.Inbox
 	dns       *dnsserver.Server
 	http      *httpapi.Server
 	listeners []net.Listener // of HTTP
@@ -121,7 +123,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openPools, a.openServer, a.startPools, a.openLocal, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.startTelemetry, a.openPools, a.openServer, a.startPools, a.openLocal, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())

@@ -215,7 +215,7 @@ func (a *Agent) httpConfig() httpapi.Config {
 		Log: a.log.With("module", "agent.http"), Process: process{a}, Pools: pools{a}, Metrics: a.metrics, Monitor: a.monitor,
 		MaxValueSize: int64(a.cfg.Limits.KVMaxValueSize), MaxTxnSize: int64(a.cfg.Limits.TxnMaxReqLen),
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,
-		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
+		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Events: a.events, Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
 	}
 	c.UI, c.UIPath = a.page()
 	if a.server != nil {

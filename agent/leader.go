@@ -20,6 +20,7 @@ type duty struct {
 func (s *server) duties() []duty {
 	return []duty{
 		{"reconcile members", s.reconcileMembers},
+		{"announce the leader", s.announce},
 		{"reap tombstones", s.reapTombstones},
 		{"end sessions", s.services.session.Expiry.Run},
 	}

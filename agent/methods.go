@@ -5,6 +5,7 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
+	"lictor/event"
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -18,6 +19,7 @@ type services struct {
 	ca         *ca.Service
 	catalog    *catalog.Service
 	coordinate *coordinate.Service
+	event      *event.Service
 	kv         *kv.Service
 	raft       *raftstore.Service
 	session    *session.Service
@@ -30,6 +32,7 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)
 	rpc.Handle(r, coordinate.UpdateMethod, s.coordinate.Update)
 	rpc.Handle(r, coordinate.DatacentersMethod, s.coordinate.ListDatacenters)
+	rpc.Handle(r, event.FireMethod, s.event.Fire)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)

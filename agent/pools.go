@@ -97,7 +97,6 @@ func (a *Agent) startPools() error {
 		a.running.Go(func() { drain(a.wan.Events()) })
 		a.running.Go(func() { drain(a.wan.UserEvents()) })
 	}
-	a.running.Go(func() { drain(a.lan.UserEvents()) })
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
+	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
 	"lictor/raftstore"
@@ -98,7 +99,8 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		catalog: entries,
 		coordinate: &coordinate.Service{Log: node, Known: func(tx *state.Tx, name string) bool { return catalog.FindNode(tx, name) != nil },
 			Datacenters: a.datacenters},
-		kv: &kv.Service{Log: node},
+		event: &event.Service{Broadcast: a.lan.UserEvent},
+		kv:    &kv.Service{Log: node},
 		raft: &raftstore.Service{Node: node, NameOf: func(id string) string {
 			for _, m := range a.lan.Members() {
 				if m.Meta.ID == id {

@@ -100,6 +100,8 @@ var routes = []route{
 	on("/v1/agent/maintenance", put, (*Server).agentMaintenance),
 	on("/v1/connect/ca/roots", get, (*Server).caRoots),
 	on("/v1/agent/connect/ca/roots", get, (*Server).caRoots),
+	on("/v1/event/fire/", put, (*Server).eventFire),
+	on("/v1/event/list", get, (*Server).eventList),
 	on("/v1/operator/usage", get, (*Server).operatorUsage),
 	on("/v1/operator/raft/configuration", get, (*Server).raftConfiguration),
 
@@ -141,8 +143,6 @@ var routes = []route{
 	on("/v1/connect/intentions/exact", get, notYet("intentions"), put, notYet("intentions"), del, notYet("intentions")),
 	on("/v1/connect/intentions/match", get, notYet("intentions")),
 	on("/v1/discovery-chain/", get, notYet("discovery chains"), post, notYet("discovery chains")),
-	on("/v1/event/fire/", put, notYet("user events")),
-	on("/v1/event/list", get, notYet("user events")),
 	on("/v1/exported-services", get, notYet("cluster peering")),
 	on("/v1/internal/acl/authorize", post, aclDisabled),
 	on("/v1/internal/federation-state/", get, notYet("the service mesh")),

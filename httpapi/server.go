@@ -31,6 +31,7 @@ type Config struct {
 	Services   Services // of this agent
 	Checks     Checks
 	Maintain   Maintenance // of this agent's node
+	Events     Events      // of users, that this agent has received
 	Datacenter string
 	Node       string // this agent's node
 	Log        *slog.Logger
