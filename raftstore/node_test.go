@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -270,4 +271,34 @@ func BenchmarkApply(b *testing.B) {
 			put(b, n, fmt.Sprint("key/", i%1000), "value")
 		}
 	})
+}
+
+// BenchmarkRestart is from the opening of a server with 100,000 writes in its log to the moment at which it leads.
+func BenchmarkRestart(b *testing.B) {
+	dir := b.TempDir()
+	configure := func(c *Config) {
+		c.Dir, c.SegmentSize = dir, 0
+		c.SnapshotThreshold, c.SnapshotInterval = 1<<40, time.Hour
+	}
+	n := open(b, configure)
+	var writers sync.WaitGroup
+	value := strings.Repeat("x", 256)
+	for w := range 500 {
+		writers.Go(func() {
+			for i := range 200 {
+				put(b, n, fmt.Sprint("key/", w, "/", i), value)
+			}
+		})
+	}
+	writers.Wait()
+	for b.Loop() {
+		if err := n.Stop(); err != nil {
+			b.Fatal(err)
+		}
+		n = open(b, configure)
+	}
+	b.StopTimer()
+	if err := n.Stop(); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	wal "github.com/hashicorp/raft-wal"
+	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
 	walmetrics "github.com/hashicorp/raft-wal/metrics"
+	"github.com/hashicorp/raft-wal/segment"
 	"go.etcd.io/bbolt"
 )
 
@@ -70,11 +72,33 @@ func (s *storage) open(c *Config) error {
 		return err
 	}
 	s.closers = append(s.closers, closer)
+	if err := s.align(c, logs); err != nil {
+		return err
+	}
 	s.logs = logs
 	if !c.DisableLogCache {
 		s.logs = newCache(logs)
 	}
 	return nil
+}
+
+// align drops a log that ends before the newest snapshot, which has all of it. A crash while a snapshot from outside is
+// restored leaves such a log. Raft goes on behind the snapshot, and a write-ahead log takes no entries with a gap.
+func (s *storage) align(c *Config, logs raft.LogStore) error {
+	have, err := s.snapshots.List()
+	if err != nil || len(have) == 0 {
+		return err
+	}
+	last, err := logs.LastIndex()
+	if err != nil || last == 0 || last >= have[0].Index {
+		return err
+	}
+	first, err := logs.FirstIndex()
+	if err != nil {
+		return err
+	}
+	c.Log.Warn("the log ends before the newest snapshot, which is used instead", "last", last, "snapshot", have[0].Index)
+	return logs.DeleteRange(first, last)
 }
 
 // openBolt opens raft.db and reports its figures until it is closed.
@@ -116,11 +140,13 @@ func openWAL(c *Config, dir string) (raft.LogStore, func() error, error) {
 	if err := tail.mend(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
 	}
-	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")),
+	files := &frugal{FS: walfs.New()}
+	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithSegmentFiler(segment.NewFiler(dir, files)), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")),
 		wal.WithMetricsCollector(walmetrics.NewGoMetricsCollector([]string{"raft", "wal"}, nil, nil)))
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
 	}
+	files.open.Store(true)
 	return log, func() error { return errors.Join(log.Close(), meta.Close()) }, nil
 }
 

@@ -76,6 +76,10 @@ func (t *tail) mend() error {
 		return fmt.Errorf("%s is damaged at byte %d, and whole entries follow that may have been acknowledged: restore this server's "+
 			"raft directory from a copy, or remove it and restore a snapshot", file.Name(), found.end)
 	}
+	if last := newest.BaseIndex + uint64(found.entries) - 1; found.entries > 0 && last < newest.MinIndex {
+		return fmt.Errorf("%s is damaged: it ends with entry %d, but entry %d was in it once: restore this server's raft directory "+
+			"from a copy, or remove it and restore a snapshot", file.Name(), last, newest.MinIndex)
+	}
 	if dirty {
 		if err := t.wipe(file, found.end); err != nil {
 			return err

