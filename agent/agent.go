@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lictor/acl"
 	"lictor/agent/local"
 	"lictor/agent/logging"
 	"lictor/config"
@@ -58,6 +59,7 @@ type Agent struct {
 	described atomic.Pointer[config.Node]
 	started   time.Time
 
+	resolve   func(ctx context.Context, token string) (acl.Authorizer, error)
 	metrics   *telemetry.Registry
 	lan, wan  *gossip.Pool // wan is nil on client agents
 	server    *server      // nil on client agents
@@ -94,7 +96,7 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
+	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), resolve: allowAll, announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
 	a.cleanups.add(logs.Close)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.files = loaded.Files

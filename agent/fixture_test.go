@@ -139,14 +139,19 @@ func (s *subject) ask(method, path, body string) (int, string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.do(request)
+}
+
+func (s *subject) do(request *http.Request) (int, string) {
+	s.t.Helper()
 	answer, err := s.http.Do(request)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v", method, path, err)
+		s.t.Fatalf("%s %s: %v", request.Method, request.URL, err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v", method, path, err)
+		s.t.Fatalf("%s %s: %v", request.Method, request.URL, err)
 	}
 	return answer.StatusCode, string(text)
 }

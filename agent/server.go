@@ -64,7 +64,7 @@ func (a *Agent) openServer() error {
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
 	a.caller = s
-	a.views = view.New(view.Config{Log: s.node, Resolve: resolve, Datacenter: a.cfg.Node.Datacenter,
+	a.views = view.New(view.Config{Log: s.node, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	a.cleanups.add(func() error { a.views.Stop(); return nil })
 	s.services.queries(a.views)
@@ -145,15 +145,15 @@ func (a *Agent) datacenters() []coordinate.Datacenter {
 	return all
 }
 
-// resolve finds what a token may do. There are no ACLs yet: everybody may do everything.
-func resolve(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
+// allowAll finds what a token may do. There are no ACLs yet: everybody may do everything.
+func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
 
 // Call implements rpc.Caller: the methods of this server, in this process.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
 	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
 		return rpc.ErrNoDatacenter
 	}
-	az, err := resolve(ctx, h.Token)
+	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
 		return rpc.ErrNoDatacenter
 	}
-	az, err := resolve(ctx, h.Token)
+	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
 	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
 		return rpc.ErrNoDatacenter
 	}
-	az, err := resolve(ctx, h.Token)
+	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
