@@ -41,49 +41,75 @@ func (s *Server) healthState(w http.ResponseWriter, r *http.Request) (any, error
 		catalog.ChecksInState{State: status, NodeMeta: p.meta, Filter: p.filter, Near: p.near})
 }
 
+// A way is how a service's instances are reached, and the path that asks for that.
+type way struct {
+	path             string
+	connect, ingress bool
+}
+
+var (
+	plainly        = &way{path: "/v1/health/service/"}
+	throughProxies = &way{path: "/v1/health/connect/", connect: true}
+	throughIngress = &way{path: "/v1/health/ingress/", ingress: true}
+)
+
 // healthService answers GET /v1/health/service/NAME.
 func (s *Server) healthService(w http.ResponseWriter, r *http.Request) (any, error) {
-	return s.serviceHealth(w, r, "/v1/health/service/", catalog.ServiceHealth{})
+	return s.serviceHealth(w, r, plainly)
 }
 
 // healthConnect answers GET /v1/health/connect/NAME.
 func (s *Server) healthConnect(w http.ResponseWriter, r *http.Request) (any, error) {
-	return s.serviceHealth(w, r, "/v1/health/connect/", catalog.ServiceHealth{Connect: true})
+	return s.serviceHealth(w, r, throughProxies)
 }
 
 // healthIngress answers GET /v1/health/ingress/NAME.
 func (s *Server) healthIngress(w http.ResponseWriter, r *http.Request) (any, error) {
-	return s.serviceHealth(w, r, "/v1/health/ingress/", catalog.ServiceHealth{Ingress: true})
+	return s.serviceHealth(w, r, throughIngress)
 }
 
-func (s *Server) serviceHealth(w http.ResponseWriter, r *http.Request, path string, args catalog.ServiceHealth) (any, error) {
-	args.Service = strings.TrimPrefix(r.URL.Path, path)
-	if args.Service == "" {
+// serviceHealth keeps its frame small: thousands of requests may wait in it.
+func (s *Server) serviceHealth(w http.ResponseWriter, r *http.Request, by *way) (any, error) {
+	q, err := s.healthQuestion(r, by)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := view.Read(r.Context(), s.Views, catalog.ServiceHealthQuery, q.opts, q.args)
+	if err != nil {
+		return nil, err
+	}
+	return s.answerHealth(w, r, q, answer)
+}
+
+// A healthQuestion is what a request asks of a service's health.
+type healthQuestion struct {
+	args   catalog.ServiceHealth
+	opts   *view.Options
+	stream bool // whether Consul would answer from a stream
+}
+
+func (s *Server) healthQuestion(r *http.Request, by *way) (*healthQuestion, error) {
+	q := &healthQuestion{args: catalog.ServiceHealth{Connect: by.connect, Ingress: by.ingress}}
+	if q.args.Service = strings.TrimPrefix(r.URL.Path, by.path); q.args.Service == "" {
 		return nil, errMissingServiceName
 	}
-	cached := false
-	if r.URL.RawQuery != "" {
-		p, q := s.rowParameters(r), r.URL.Query()
-		args.Tags, args.NodeMeta, args.Filter, args.Near = p.tags, p.meta, p.filter, p.near
-		var err error
-		if args.Passing, err = passing(q); err != nil {
-			return nil, err
-		}
-		cached = q.Has("cached")
+	var err error
+	if q.opts, err = readOptions(r); err != nil || r.URL.RawQuery == "" {
+		return q, err
 	}
-	opts, err := readOptions(r)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := view.Read(r.Context(), s.Views, catalog.ServiceHealthQuery, opts, args)
-	if err != nil {
-		return nil, err
-	}
-	writeCatalogMeta(w.Header(), answer, opts)
-	if !args.Ingress && args.Near == "" && (cached || opts.MinIndex > 0) {
+	p, query := s.rowParameters(r), r.URL.Query()
+	q.args.Tags, q.args.NodeMeta, q.args.Filter, q.args.Near = p.tags, p.meta, p.filter, p.near
+	q.stream = !by.ingress && p.near == "" && (query.Has("cached") || q.opts.MinIndex > 0)
+	q.args.Passing, err = passing(query)
+	return q, err
+}
+
+func (s *Server) answerHealth(w http.ResponseWriter, r *http.Request, q *healthQuestion, answer view.Answer[catalog.Listing[*catalog.Entry]]) (any, error) {
+	writeCatalogMeta(w.Header(), answer, q.opts)
+	if q.stream {
 		w.Header()["X-Consul-Query-Backend"] = streaming
 	}
-	s.cached.note(w, r, args)
+	s.cached.note(w, r, q.args)
 	return writeAnswer(s, w, r, answer)
 }
 

@@ -122,7 +122,7 @@ type handler func(s *Server, w http.ResponseWriter, r *http.Request) (any, error
 // written is what a handler returns that has written its answer.
 var written any = &struct{}{}
 
-// wrap adds to a route what all routes share.
+// wrap adds to a route what all routes share. Thousands of requests may wait in a handler, so its frame is kept small.
 func (s *Server) wrap(rt route) http.HandlerFunc {
 	allow := "OPTIONS," + strings.Join(rt.methods, ",")
 	common := s.common()
@@ -139,18 +139,17 @@ func (s *Server) wrap(rt route) http.HandlerFunc {
 			s.noHandler(w, r, rt, allow)
 			return
 		}
-		defer timers[r.Method].Since(begun)
-		value, err := rt.check(s, r)
+		err := rt.check(r)
 		if err == nil {
-			value, err = handle(s, w, r)
+			var value any
+			if value, err = handle(s, w, r); err == nil && value != written {
+				s.writeJSON(w, r, value)
+			}
 		}
 		if err != nil {
 			s.fail(w, r, err)
-			return
 		}
-		if value != written {
-			s.writeJSON(w, r, value)
-		}
+		timers[r.Method].Since(begun)
 	}
 }
 
@@ -176,11 +175,11 @@ func (s *Server) timers(rt route) map[string]*telemetry.Sample {
 }
 
 // check refuses what no route accepts.
-func (rt route) check(s *Server, r *http.Request) (any, error) {
+func (rt *route) check(r *http.Request) error {
 	if r.URL.RawQuery == "" {
-		return nil, nil
+		return nil
 	}
-	return nil, checkParameters(r)
+	return checkParameters(r)
 }
 
 func (s *Server) noHandler(w http.ResponseWriter, r *http.Request, rt route, allow string) {
