@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -76,12 +75,6 @@ type Node struct {
 	// queues when it ends: Stop lets them finish first.
 	asking  sync.RWMutex
 	stopped bool // guarded by asking
-}
-
-// leadership is what is known of this server's own.
-type leadership struct {
-	caughtUp atomic.Bool // leads, and has applied all that was committed before
-	ready    atomic.Bool // leads, and Lead has called ready
 }
 
 // Open opens the log, restores the newest snapshot and starts to take part. The caller stops it with Stop.
@@ -154,7 +147,7 @@ func (n *Node) reign(led <-chan bool) {
 				return
 			}
 		}
-		n.lead.caughtUp.Store(true)
+		n.lead.set(true)
 		if n.Lead != nil {
 			n.Lead(ctx, func() { n.lead.ready.Store(true) })
 		} else {
@@ -171,7 +164,7 @@ func (n *Node) reign(led <-chan bool) {
 	}
 	cancel()
 	duties.Wait()
-	n.lead.caughtUp.Store(false)
+	n.lead.set(false)
 	n.lead.ready.Store(false)
 }
 
@@ -235,7 +228,11 @@ func (n *Node) DB() *state.DB { return n.db }
 
 // Fresh implements state.Log.
 func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
-	leads := n.lead.caughtUp.Load() && n.raft.State() == raft.Leader
+	leads := n.Leads()
+	if !leads && opts.Consistency != state.Stale && n.raft.State() == raft.Leader {
+		n.lead.await(ctx)
+		leads = n.Leads()
+	}
 	switch {
 	case opts.Consistency == state.Stale:
 		return n.staleness(leads), nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -52,6 +53,9 @@ func open(t testing.TB, change func(*Config)) *Node {
 	n, err := Open(c)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if c.Lead == nil {
+		return n
 	}
 	select {
 	case <-ready:
@@ -109,6 +113,55 @@ func TestRestartFromSnapshotAndLog(t *testing.T) {
 			put(t, n, "later", "3")
 		})
 	}
+}
+
+// A new leader that has taken a write answers reads, too, however soon they come.
+func TestReadRightAfterTheFirstWrite(t *testing.T) {
+	dir := t.TempDir()
+	configure := func(c *Config) { c.Dir = dir }
+	for range 5 {
+		n := open(t, func(c *Config) {
+			configure(c)
+			c.Lead = nil
+		})
+		for {
+			if _, err := n.Apply(t.Context(), &kv.Put{Key: "a"}); err == nil {
+				break
+			}
+		}
+		if _, err := n.Fresh(t.Context(), state.ReadOptions{}); err != nil {
+			t.Error(err)
+		}
+		if err := n.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestReadsWaitForALeaderThatCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l leadership
+		done := make(chan struct{}, 3)
+		for range 3 {
+			go func() { l.await(t.Context()); done <- struct{}{} }()
+		}
+		synctest.Wait()
+		if len(done) > 0 {
+			t.Error("did not wait")
+		}
+		l.set(true)
+		synctest.Wait()
+		if len(done) != 3 {
+			t.Error("not all woke")
+		}
+		l.await(t.Context()) // at once
+		l.set(false)
+		begin := time.Now()
+		l.await(t.Context())
+		if time.Since(begin) != catchUpTimeout {
+			t.Error("the wait has no bound")
+		}
+	})
 }
 
 func TestWithoutDiskAndAfterStop(t *testing.T) {
