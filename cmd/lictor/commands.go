@@ -31,6 +31,11 @@ func commands() []command {
 		{name: "rtt", args: "[flags] NODE [NODE]", about: "Estimate the round-trip time between two nodes. The second is the agent's own unless it is given.",
 			example: "lictor rtt node1 node2", new: newRTT},
 
+		{name: "lock", args: "[flags] PREFIX COMMAND...", about: "Run a command while holding a lock, so that of all who name the same prefix one at a time runs. " +
+			"The command is ended if the lock is lost.", example: "lictor lock service/backup ./backup.sh\nlictor lock -n=3 -try=10s service/work ./work.sh", new: newLock, daemon: true},
+		{name: "watch", args: "[flags] -type=TYPE [COMMAND...]", about: "Follow something in the agent's state and run a command for each change, with the state as JSON on its standard input. " +
+			"Without a command the state is printed once.", example: "lictor watch -type=key -key=app/color cat\nlictor watch -type=service -service=web -passingonly", new: newWatch},
+
 		{name: "keygen", about: "Print a new key for the encryption of gossip.", example: "lictor keygen", new: newKeygen},
 		{name: "keyring", args: "[flags]", about: "List, install, use or remove keys for the encryption of gossip, on all members at once.",
 			example: "lictor keyring -list", new: newKeyring},

@@ -18,7 +18,7 @@ var levels = map[string]int{
 	"httpapi": 5, "dnsserver": 5, "ui": 5,
 	"config": 6, "agent/logging": 6,
 	"agent/local": 7, "agent": 8,
-	"cmd/lictor/client": 0, "cmd/lictor": 9,
+	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor/watch": 1, "cmd/lictor": 9,
 }
 
 // owners says which packages alone may import a library.

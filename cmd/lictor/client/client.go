@@ -117,7 +117,7 @@ func (c *Client) Do(ctx context.Context, r Request) (*http.Response, error) {
 	}
 	defer res.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return nil, &Status{Code: res.StatusCode, Text: strings.TrimSpace(string(text))}
+	return nil, &Status{Code: res.StatusCode, Text: strings.TrimSpace(string(text)), header: res.Header}
 }
 
 // explain adds to a failure what can be done about it.
@@ -206,6 +206,8 @@ func (c *Client) Call(ctx context.Context, r Request, out any) error {
 type Status struct {
 	Code int
 	Text string // the body, without blanks around it
+
+	header http.Header
 }
 
 // Error gives the status and the agent's own text, in the words of Consul's clients.

@@ -1,0 +1,22 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// lead puts a command into a process group of its own, all of which gets its signals.
+func lead(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// signal sends a signal to the child. One that has ended already needs none, so failures say nothing.
+func (ch *child) signal(s os.Signal) {
+	n, ok := s.(syscall.Signal)
+	if ch.foreground || !ok {
+		_ = ch.cmd.Process.Signal(s)
+		return
+	}
+	_ = syscall.Kill(-ch.cmd.Process.Pid, n)
+}
