@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -145,7 +146,8 @@ func TestDenied(t *testing.T) {
 	_, renewed := c.Renew(ctx, acl.DenyAll(), &session.Renew{ID: id})
 	_, locked := c.Lock(ctx, acl.DenyAll(), &session.Lock{Key: "k", Session: id})
 	for _, err := range []error{created, destroyed, renewed, locked} {
-		if _, denied := err.(*acl.Denial); !denied {
+		var denied *acl.Denial
+		if !errors.As(err, &denied) {
 			t.Errorf("got %v", err)
 		}
 	}
