@@ -49,10 +49,10 @@ func decodeSession(r *http.Request, into *session.Session) error {
 	limited := &io.LimitedReader{R: r.Body, N: maxBody + 1}
 	err := json.NewDecoder(limited).Decode(&form)
 	switch {
-	case errors.Is(err, io.EOF): // no body
-		return nil
 	case err != nil && limited.N <= 0:
 		return bodyTooLarge()
+	case errors.Is(err, io.EOF): // no body
+		return nil
 	case err != nil:
 		return badRequest("Request decode failed: " + wordDecodeError(err, nil))
 	}
