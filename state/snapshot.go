@@ -2,6 +2,7 @@ package state
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -99,8 +100,12 @@ func (db *DB) load(txn *memdb.Txn, in *msgp.Reader) error {
 	return scan(in, db.tables, func(t AnyTable, row Row) error { return txn.Insert(t.Name(), row) })
 }
 
+// maxName bounds the names of tables, in bytes.
+const maxName = 1 << 10
+
 // scan reads a snapshot and visits its rows.
 func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) error {
+	in.SetMaxStringLength(maxName)
 	if magic, err := in.ReadString(); err != nil || magic != snapshotMagic {
 		return fmt.Errorf("%w: it does not begin as one", ErrDamaged)
 	}
@@ -111,7 +116,7 @@ func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) er
 	for _, t := range known {
 		tables[t.Name()] = t
 	}
-	var raw msgp.Raw
+	var raw bytes.Buffer
 	for {
 		name, err := in.ReadString()
 		if err != nil {
@@ -134,12 +139,14 @@ func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) er
 	}
 }
 
-func readRow(in *msgp.Reader, t AnyTable, raw *msgp.Raw) (Row, error) {
-	*raw = (*raw)[:0]
-	if err := raw.DecodeMsg(in); err != nil {
+// readRow reads one row. What it takes of memory grows with what has arrived, not with the lengths that the stream
+// claims; after that all lengths are known to be true.
+func readRow(in *msgp.Reader, t AnyTable, raw *bytes.Buffer) (Row, error) {
+	raw.Reset()
+	if _, err := in.CopyNext(raw); err != nil {
 		return nil, err
 	}
 	row := t.newRow()
-	_, err := row.UnmarshalMsg(*raw)
+	_, err := row.UnmarshalMsg(raw.Bytes())
 	return row, err
 }

@@ -4,7 +4,6 @@
 package state
 
 import (
-	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -63,6 +62,3 @@ func (db *DB) Read() *Tx {
 func (db *DB) Write(index uint64) *Tx {
 	return &Tx{txn: db.live.Load().mem.Txn(true), index: index, write: true}
 }
-
-// ErrAborted tells that a Tx was used after its end.
-var ErrAborted = errors.New("the transaction has ended")

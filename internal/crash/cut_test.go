@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 )
@@ -17,8 +18,12 @@ import (
 type batch struct {
 	begin, end int
 	index      bool
+	deletes    bool           // a key: that bears no mark
 	marks      map[string]int // the highest number of each item
 }
+
+// A deletion is known by the field that follows its key.
+var deletion = regexp.MustCompile(`del/\d+/\d+.Recurse`)
 
 // batches takes a file of the log apart.
 func batches(content []byte) []batch {
@@ -31,6 +36,7 @@ func batches(content []byte) []batch {
 			if at+8+length > len(content) {
 				return all
 			}
+			b.deletes = b.deletes || deletion.Match(content[at+8:at+8+length])
 			for _, m := range mark.FindAllSubmatch(content[at+8:at+8+length], -1) {
 				n, _ := strconv.Atoi(string(m[2]))
 				b.marks[string(m[1])] = max(b.marks[string(m[1])], n)
@@ -120,7 +126,11 @@ func tear(t *testing.T, random *rand.Rand, data string, clients []*client) strin
 	}
 }
 
+// hasAcked tells whether a batch has a write that was acknowledged, or may have been.
 func hasAcked(b batch, clients []*client) bool {
+	if b.deletes {
+		return true
+	}
 	for _, c := range clients {
 		for _, i := range c.items {
 			if n, ok := b.marks[i.name]; ok && n <= i.acked {
