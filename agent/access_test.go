@@ -17,11 +17,13 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/event"
+	"lictor/gossip"
 	"lictor/httpapi"
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
+	"lictor/state"
 	"lictor/txn"
 	"lictor/view"
 )
@@ -265,6 +267,12 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(raftstore.LeaderMethod, struct{}{}))
 	add(method(raftstore.PeersMethod, struct{}{}))
 	add(method(raftstore.ConfigurationMethod, struct{}{}))
+	add(method(raftstore.RemovePeerMethod, raftstore.Peer{ID: "x"}))
+	add(method(raftstore.TransferLeaderMethod, raftstore.Peer{}))
+	add(method(raftstore.AutopilotMethod, state.ReadOptions{}))
+	add(method(raftstore.SetAutopilotMethod, raftstore.SetAutopilot{Config: raftstore.DefaultAutopilot()}))
+	add(method(raftstore.FitnessMethod, struct{}{}))
+	add(method(gossip.KeyringMethod, gossip.KeyringRequest{Operation: gossip.ListKeys}))
 	add(method(session.CreateMethod, session.Create{Session: session.Session{Node: "secret-node"}}))
 	add(method(session.DestroyMethod, session.Destroy{IDs: []string{id}}))
 	add(method(session.RenewMethod, session.Renew{ID: id}))

@@ -21,6 +21,7 @@ func (s *server) duties() []duty {
 	return []duty{
 		{"reconcile members", s.reconcileMembers},
 		{"announce the leader", s.announce},
+		{"oversee the servers", s.oversee},
 		{"reap tombstones", s.reapTombstones},
 		{"end sessions", s.services.session.Expiry.Run},
 	}
@@ -63,6 +64,10 @@ func (s *server) establish(ctx context.Context) error {
 	}
 	if err := s.registerSelf(ctx); err != nil {
 		a.log.Error("failed to register this server in the catalog", "error", err)
+		return err
+	}
+	if err := s.services.raft.EnsureAutopilot(ctx, a.autopilot()); err != nil {
+		a.log.Error("failed to store the configuration of autopilot", "error", err)
 		return err
 	}
 	return a.saveKeyrings()

@@ -6,6 +6,7 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/event"
+	"lictor/gossip"
 	"lictor/kv"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -20,6 +21,7 @@ type services struct {
 	catalog    *catalog.Service
 	coordinate *coordinate.Service
 	event      *event.Service
+	gossip     *gossip.Service
 	kv         *kv.Service
 	raft       *raftstore.Service
 	session    *session.Service
@@ -33,11 +35,17 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, coordinate.UpdateMethod, s.coordinate.Update)
 	rpc.Handle(r, coordinate.DatacentersMethod, s.coordinate.ListDatacenters)
 	rpc.Handle(r, event.FireMethod, s.event.Fire)
+	rpc.Handle(r, gossip.KeyringMethod, s.gossip.Keyring)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
 	rpc.Handle(r, raftstore.PeersMethod, s.raft.Peers)
 	rpc.Handle(r, raftstore.ConfigurationMethod, s.raft.Configuration)
+	rpc.Handle(r, raftstore.RemovePeerMethod, s.raft.RemovePeer)
+	rpc.Handle(r, raftstore.TransferLeaderMethod, s.raft.TransferLeader)
+	rpc.Handle(r, raftstore.AutopilotMethod, s.raft.Autopilot)
+	rpc.Handle(r, raftstore.SetAutopilotMethod, s.raft.SetAutopilot)
+	rpc.Handle(r, raftstore.FitnessMethod, s.raft.Fitness)
 	rpc.Handle(r, session.CreateMethod, s.session.Create)
 	rpc.Handle(r, session.DestroyMethod, s.session.Destroy)
 	rpc.Handle(r, session.RenewMethod, s.session.Renew)

@@ -99,9 +99,10 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		catalog: entries,
 		coordinate: &coordinate.Service{Log: node, Known: func(tx *state.Tx, name string) bool { return catalog.FindNode(tx, name) != nil },
 			Datacenters: a.datacenters},
-		event: &event.Service{Broadcast: a.lan.UserEvent},
-		kv:    &kv.Service{Log: node},
-		raft: &raftstore.Service{Node: node, NameOf: func(id string) string {
+		event:  &event.Service{Broadcast: a.lan.UserEvent},
+		gossip: &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
+		kv:     &kv.Service{Log: node},
+		raft: &raftstore.Service{Node: node, Members: a.servers, NameOf: func(id string) string {
 			for _, m := range a.lan.Members() {
 				if m.Meta.ID == id {
 					return m.Name

@@ -34,3 +34,28 @@ func (s *Server) raftConfiguration(w http.ResponseWriter, r *http.Request) (any,
 		Index   uint64
 	}{servers, c.Index}, nil
 }
+
+// raftRemovePeer answers DELETE /v1/operator/raft/peer, with ?id or ?address.
+func (s *Server) raftRemovePeer(w http.ResponseWriter, r *http.Request) (any, error) {
+	q := r.URL.Query()
+	peer := raftstore.Peer{ID: q.Get("id"), Address: q.Get("address")}
+	switch {
+	case peer.ID == "" && peer.Address == "":
+		return nil, badRequest("Must specify either ?id with the server's ID or ?address with IP:port of peer to remove")
+	case peer.ID != "" && peer.Address != "":
+		return nil, badRequest("Must specify only one of ?id or ?address")
+	}
+	if _, err := call(s, r, raftstore.RemovePeerMethod, &peer); err != nil {
+		return nil, err
+	}
+	w.Header()["Content-Type"] = jsonType
+	return written, nil
+}
+
+// raftTransferLeader answers POST /v1/operator/raft/transfer-leader, with ?id.
+func (s *Server) raftTransferLeader(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if _, err := call(s, r, raftstore.TransferLeaderMethod, &raftstore.Peer{ID: r.URL.Query().Get("id")}); err != nil {
+		return nil, err
+	}
+	return struct{ Success bool }{true}, nil
+}

@@ -32,6 +32,7 @@ var commands = []command{
 	{8, "session", func() state.Command { return new(session.Destroy) }},
 	{9, "kvs", func() state.Command { return new(session.Lock) }},
 	{10, "txn", func() state.Command { return new(txn.Apply) }},
+	{12, "autopilot", func() state.Command { return new(SetAutopilot) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"lictor/acl"
 	"lictor/rpc"
+	"lictor/state"
 )
 
 // The methods that change who the servers are and who of them leads. The leader answers them.
@@ -66,8 +67,11 @@ func (n *Node) transfer(p Peer) error {
 	}))
 }
 
-// find finds a server in the newest configuration, whose index it returns.
+// find finds a server in the newest configuration, which only the leader has for sure, and whose index it returns.
 func (n *Node) find(p Peer) (Server, uint64, error) {
+	if !n.Leads() {
+		return Server{}, 0, state.ErrNoLeader
+	}
 	servers, index, err := n.Servers()
 	if err != nil {
 		return Server{}, 0, err

@@ -25,6 +25,12 @@ type Service struct {
 	Node *Node
 	// NameOf finds the name of the node with this id, or "".
 	NameOf func(id string) string
+	// Members lists the servers that gossip knows.
+	Members func() []Member
+	// Ask asks another server where it is in the log; nil if none can be asked.
+	Ask func(ctx context.Context, server Member) (LogStats, error)
+
+	stable stability
 }
 
 // Leader tells the address of the leader, to anybody: it is how clients find out whether a cluster works.
