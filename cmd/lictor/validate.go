@@ -16,6 +16,9 @@ func newValidate(fs *flag.FlagSet, c *console) runFunc {
 		}
 		loaded, err := config.Load(config.Options{Paths: args, Format: *format})
 		if err != nil {
+			if explained := explainConfig(err).Error(); explained != err.Error() {
+				c.printf("%s\n\n", explained)
+			}
 			return failf("Config validation failed: %w", err)
 		}
 		if *quiet {
@@ -23,6 +26,9 @@ func newValidate(fs *flag.FlagSet, c *console) runFunc {
 		}
 		for _, warning := range loaded.Warnings {
 			c.warnf("%s\n", warning)
+		}
+		for _, n := range loaded.NoEffect {
+			c.warnf("%s has no effect in this version: it belongs to %s\n", n.Key, n.Feature)
 		}
 		c.printf("Configuration is valid!\n")
 		return nil
