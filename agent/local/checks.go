@@ -12,7 +12,8 @@ import (
 // RegisterCheck adds a check that came over HTTP, of a service or of the node, or replaces the one with its id. Token is
 // the secret it came with, used where the definition has none. The definition has been validated. When RegisterCheck
 // returns, a restart does not lose the check.
-func (s *State) RegisterCheck(_ context.Context, d *catalog.CheckDefinition, token string) error {
+func (s *State) RegisterCheck(ctx context.Context, d *catalog.CheckDefinition, token string) error {
+	defer s.settle(ctx)
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	return s.enterCheck(normalCheck(d), token, API)
@@ -54,7 +55,8 @@ func (s *State) install(c *check, inherit bool) error {
 }
 
 // DeregisterCheck removes a check.
-func (s *State) DeregisterCheck(_ context.Context, id string) error {
+func (s *State) DeregisterCheck(ctx context.Context, id string) error {
+	defer s.settle(ctx)
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	return s.removeCheck(id)

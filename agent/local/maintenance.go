@@ -18,7 +18,8 @@ const (
 
 // SetServiceMaintenance takes a service out of service, or back. The reason "" stands for a default text; that of a
 // maintenance that is on already does not change.
-func (s *State) SetServiceMaintenance(_ context.Context, id string, on bool, reason, token string) error {
+func (s *State) SetServiceMaintenance(ctx context.Context, id string, on bool, reason, token string) error {
+	defer s.settle(ctx)
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	row, _ := s.Service(id)
@@ -32,7 +33,8 @@ func (s *State) SetServiceMaintenance(_ context.Context, id string, on bool, rea
 }
 
 // SetNodeMaintenance takes the whole node out of service, or back, with the reason as SetServiceMaintenance has it.
-func (s *State) SetNodeMaintenance(_ context.Context, on bool, reason, token string) error {
+func (s *State) SetNodeMaintenance(ctx context.Context, on bool, reason, token string) error {
+	defer s.settle(ctx)
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	return s.maintain(on, token, &catalog.CheckDefinition{

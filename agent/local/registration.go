@@ -24,7 +24,8 @@ type registration struct {
 // RegisterService adds a service that came over HTTP with its checks, or replaces the one with its id; other checks of
 // that one stay, unless replaceChecks. Token is the secret it came with, used where the definition has none. The
 // definition has been validated. When RegisterService returns, a restart does not lose the service.
-func (s *State) RegisterService(_ context.Context, d *catalog.ServiceDefinition, token string, replaceChecks bool) error {
+func (s *State) RegisterService(ctx context.Context, d *catalog.ServiceDefinition, token string, replaceChecks bool) error {
+	defer s.settle(ctx)
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	all, err := s.expand(registration{def: normalService(d), token: token, source: API, replace: replaceChecks})
@@ -185,7 +186,8 @@ func (s *State) run(c *check, remaining time.Duration) error {
 }
 
 // DeregisterService removes a service with its checks and its sidecar.
-func (s *State) DeregisterService(_ context.Context, id string) error {
+func (s *State) DeregisterService(ctx context.Context, id string) error {
+	defer s.settle(ctx)
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	return s.remove(id)

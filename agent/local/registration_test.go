@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"testing"
@@ -44,7 +45,7 @@ func TestRowsAsRecorded(t *testing.T) {
 	b := open(t, nil)
 	defer b.Stop()
 	b.register(&catalog.ServiceDefinition{Name: "web", Tags: []string{"a"}, Check: httpCheck()})
-	b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{Name: "mem", Notes: "n", TTL: catalog.Duration(15 * time.Second)}, ""))
+	b.must(b.RegisterCheck(context.Background(), &catalog.CheckDefinition{Name: "mem", Notes: "n", TTL: catalog.Duration(15 * time.Second)}, ""))
 	want := map[string]*catalog.Check{
 		"service:web": {Node: "node1", CheckID: "service:web", Name: "Service 'web' check", Status: "critical", ServiceID: "web",
 			ServiceName: "web", ServiceTags: []string{"a"}, Type: "http", Interval: "10s"},
@@ -60,8 +61,8 @@ func TestReplacingKeepsOrRemovesChecks(t *testing.T) {
 	b := open(t, nil)
 	defer b.Stop()
 	b.register(&catalog.ServiceDefinition{Name: "m", Checks: []*catalog.CheckDefinition{ttl(time.Hour), ttl(time.Hour)}})
-	b.must(b.UpdateCheck(t.Context(), "service:m:1", catalog.Passing, "fine"))
-	b.must(b.SetServiceMaintenance(t.Context(), "m", true, "", ""))
+	b.must(b.UpdateCheck(context.Background(), "service:m:1", catalog.Passing, "fine"))
+	b.must(b.SetServiceMaintenance(context.Background(), "m", true, "", ""))
 	b.register(&catalog.ServiceDefinition{Name: "m", Checks: []*catalog.CheckDefinition{ttl(time.Hour), ttl(time.Hour)}})
 	if got := b.CheckRow("service:m:1"); got.Status != catalog.Passing || got.Output != "fine" {
 		t.Errorf("a check that was registered again has lost its state: %+v", got)
@@ -70,7 +71,7 @@ func TestReplacingKeepsOrRemovesChecks(t *testing.T) {
 	if got := len(b.Checks()); got != 4 {
 		t.Errorf("there are %d checks, want the two old ones, the new one and maintenance", got)
 	}
-	b.must(b.RegisterService(t.Context(), &catalog.ServiceDefinition{Name: "m", Check: &catalog.CheckDefinition{CheckID: "only", TTL: 1e12}}, "", true))
+	b.must(b.RegisterService(context.Background(), &catalog.ServiceDefinition{Name: "m", Check: &catalog.CheckDefinition{CheckID: "only", TTL: 1e12}}, "", true))
 	if got := sortedKeys(b.Checks()); !slices.Equal(got, []string{"_service_maintenance:m", "only"}) {
 		t.Errorf("checks %v are left", got)
 	}
@@ -101,27 +102,27 @@ func TestRefusals(t *testing.T) {
 	b := open(t, nil)
 	defer b.Stop()
 	for text, err := range map[string]error{
-		`Unknown service ID "none". Ensure that the service ID is passed, not the service name.`: b.DeregisterService(t.Context(), "none"),
-		`Unknown check ID "none". Ensure that the check ID is passed, not the check name.`:       b.DeregisterCheck(t.Context(), "none"),
-		`ServiceID "none" does not exist`: b.RegisterCheck(t.Context(), &catalog.CheckDefinition{Name: "x", ServiceID: "none", TTL: 1}, ""),
+		`Unknown service ID "none". Ensure that the service ID is passed, not the service name.`: b.DeregisterService(context.Background(), "none"),
+		`Unknown check ID "none". Ensure that the check ID is passed, not the check name.`:       b.DeregisterCheck(context.Background(), "none"),
+		`ServiceID "none" does not exist`: b.RegisterCheck(context.Background(), &catalog.CheckDefinition{Name: "x", ServiceID: "none", TTL: 1}, ""),
 	} {
 		if err == nil || err.Error() != text || rpc.CodeOf(err) != rpc.NotFound {
 			t.Errorf("got %v, want %s", err, text)
 		}
 	}
 	script := &catalog.CheckDefinition{Name: "x", ScriptArgs: []string{"true"}, Interval: 1e9}
-	if b.RegisterService(t.Context(), &catalog.ServiceDefinition{Name: "web", Check: script}, "", false) == nil {
+	if b.RegisterService(context.Background(), &catalog.ServiceDefinition{Name: "web", Check: script}, "", false) == nil {
 		t.Error("a script came in over HTTP")
 	}
 	sidecar := &catalog.ConnectDefinition{SidecarService: &catalog.ServiceDefinition{Check: script}}
-	if b.RegisterService(t.Context(), &catalog.ServiceDefinition{Name: "web", Port: 1, Connect: sidecar}, "", false) == nil {
+	if b.RegisterService(context.Background(), &catalog.ServiceDefinition{Name: "web", Port: 1, Connect: sidecar}, "", false) == nil {
 		t.Error("a script came in with a sidecar")
 	}
 	if len(b.Services()) != 0 {
 		t.Error("a refused registration has left something")
 	}
-	b.must(b.RegisterCheck(t.Context(), httpNamed("http"), ""))
-	if err := b.UpdateCheck(t.Context(), "http", catalog.Passing, ""); err == nil || err.Error() != `CheckID "http" does not have associated TTL` {
+	b.must(b.RegisterCheck(context.Background(), httpNamed("http"), ""))
+	if err := b.UpdateCheck(context.Background(), "http", catalog.Passing, ""); err == nil || err.Error() != `CheckID "http" does not have associated TTL` {
 		t.Errorf("got %v", err)
 	}
 }
@@ -138,7 +139,7 @@ func TestTTL(t *testing.T) {
 		check.Status = catalog.Passing
 		b.register(&catalog.ServiceDefinition{Name: "web", Check: check})
 		time.Sleep(9 * time.Second)
-		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, "fine"))
+		b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Passing, "fine"))
 		time.Sleep(9 * time.Second)
 		if got := b.CheckRow("service:web").Status; got != catalog.Passing {
 			t.Errorf("%s before the TTL is over", got)
@@ -150,7 +151,7 @@ func TestTTL(t *testing.T) {
 			t.Errorf("after the TTL: %+v", got)
 		}
 		long := make([]byte, 5000)
-		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, string(long)))
+		b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Passing, string(long)))
 		if got := len(b.CheckRow("service:web").Output); got != 4096+len(" ... (captured 4096 of 5000 bytes)") {
 			t.Errorf("an output of 5000 bytes is cut to %d", got)
 		}
@@ -166,8 +167,8 @@ func TestCriticalServiceIsDeregistered(t *testing.T) {
 		if row, _ := b.Service("web"); row == nil {
 			t.Fatal("a service goes before its check was heard of")
 		}
-		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, ""))
-		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Critical, ""))
+		b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Passing, ""))
+		b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Critical, ""))
 		time.Sleep(999 * time.Millisecond)
 		if row, _ := b.Service("web"); row == nil {
 			t.Fatal("a service goes too early")
@@ -182,7 +183,7 @@ func TestCriticalServiceIsDeregistered(t *testing.T) {
 
 func TestAlias(t *testing.T) {
 	running(t, scheduled, func(b *bench) {
-		b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{ID: "alias", Name: "alias", AliasService: "web"}, ""))
+		b.must(b.RegisterCheck(context.Background(), &catalog.CheckDefinition{ID: "alias", Name: "alias", AliasService: "web"}, ""))
 		status := func(want, output string) {
 			t.Helper()
 			synctest.Wait()
@@ -195,23 +196,23 @@ func TestAlias(t *testing.T) {
 		status(catalog.Passing, "No checks found.")
 		b.register(&catalog.ServiceDefinition{Name: "web", Check: ttl(time.Hour)})
 		status(catalog.Critical, `Aliased check "Service 'web' check" failing: `)
-		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, "fine"))
+		b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Passing, "fine"))
 		status(catalog.Passing, "All checks passing.")
-		b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Warning, "hmm"))
+		b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Warning, "hmm"))
 		status(catalog.Warning, `Aliased check "Service 'web' check" failing: hmm`)
-		b.must(b.DeregisterCheck(t.Context(), "service:web"))
+		b.must(b.DeregisterCheck(context.Background(), "service:web"))
 		status(catalog.Passing, "No checks found.")
-		b.must(b.DeregisterService(t.Context(), "web"))
+		b.must(b.DeregisterService(context.Background(), "web"))
 		status(catalog.Critical, "")
 
 		for _, name := range []string{"n1", "n2"} { // two of them do not hold each other up
-			b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{Name: name, AliasNode: "node1"}, ""))
+			b.must(b.RegisterCheck(context.Background(), &catalog.CheckDefinition{Name: name, AliasNode: "node1"}, ""))
 		}
 		synctest.Wait()
 		if got := b.CheckRow("n2"); got.Status != catalog.Passing || got.Output != "All checks passing." {
 			t.Errorf("alias of the node is %+v", got)
 		}
-		b.must(b.SetNodeMaintenance(t.Context(), true, "", ""))
+		b.must(b.SetNodeMaintenance(context.Background(), true, "", ""))
 		synctest.Wait()
 		if got := b.CheckRow("n1").Status; got != catalog.Critical {
 			t.Errorf("alias of a node in maintenance is %s", got)
@@ -224,7 +225,7 @@ func TestCheckThatCannotBeRun(t *testing.T) {
 	defer b.Stop()
 	wrong := httpNamed("x")
 	wrong.HTTP = "cannot be run"
-	if err := b.RegisterCheck(t.Context(), wrong, ""); rpc.CodeOf(err) != rpc.Invalid {
+	if err := b.RegisterCheck(context.Background(), wrong, ""); rpc.CodeOf(err) != rpc.Invalid {
 		t.Errorf("got %v", err)
 	}
 	if len(b.Checks())+len(files(t, b.DataDir)) != 0 {
@@ -235,7 +236,7 @@ func TestCheckThatCannotBeRun(t *testing.T) {
 func TestMaintenance(t *testing.T) {
 	b := open(t, nil)
 	defer b.Stop()
-	ctx := t.Context()
+	ctx := context.Background()
 	b.register(&catalog.ServiceDefinition{Name: "web"})
 	b.must(b.SetServiceMaintenance(ctx, "web", true, "why", ""))
 	b.must(b.SetServiceMaintenance(ctx, "web", true, "other", ""))
@@ -283,11 +284,11 @@ func TestSidecar(t *testing.T) {
 	if row, _ := b.Service("db-sidecar-proxy"); row.Port != 21001 {
 		t.Errorf("the second sidecar is on %d", row.Port)
 	}
-	if b.RegisterService(t.Context(), withSidecar("third", catalog.ServiceDefinition{}), "", false) == nil {
+	if b.RegisterService(context.Background(), withSidecar("third", catalog.ServiceDefinition{}), "", false) == nil {
 		t.Error("a third sidecar got one of two ports")
 	}
-	b.must(b.DeregisterService(t.Context(), "web"))
-	b.must(b.DeregisterService(t.Context(), "db"))
+	b.must(b.DeregisterService(context.Background(), "web"))
+	b.must(b.DeregisterService(context.Background(), "db"))
 	if len(b.Services())+len(b.Checks()) != 0 {
 		t.Error("a sidecar stays without its service")
 	}
@@ -303,9 +304,9 @@ func TestReload(t *testing.T) {
 	defer b.Stop()
 	b.register(&catalog.ServiceDefinition{Name: "api"})
 	b.hand.report("service:stays", catalog.Passing, "up")
-	b.must(b.UpdateCheck(t.Context(), "service:changes", catalog.Passing, "fine"))
-	b.must(b.UpdateCheck(t.Context(), "mem", catalog.Warning, ""))
-	b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{Name: "added", ServiceID: "changes", TTL: 1e12}, ""))
+	b.must(b.UpdateCheck(context.Background(), "service:changes", catalog.Passing, "fine"))
+	b.must(b.UpdateCheck(context.Background(), "mem", catalog.Warning, ""))
+	b.must(b.RegisterCheck(context.Background(), &catalog.CheckDefinition{Name: "added", ServiceID: "changes", TTL: 1e12}, ""))
 	next := Definitions{
 		Services: []*catalog.ServiceDefinition{{Name: "stays", Check: httpCheck()}, {Name: "changes", Port: 2, Check: ttl(time.Minute)}, {Name: "new"}},
 		Checks:   []*catalog.CheckDefinition{{Name: "mem", TTL: 1e12}},

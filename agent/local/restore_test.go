@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,7 @@ func TestRegistrationsSurvive(t *testing.T) {
 		dir := t.TempDir()
 		b := open(t, func(c *Config) { c.DataDir = dir })
 		defer b.Stop()
-		ctx := t.Context()
+		ctx := context.Background()
 		full := &catalog.ServiceDefinition{
 			Name: "web", ID: "a/b c", Port: 80, Tags: []string{"x"}, Meta: map[string]string{"k": "v"}, Token: "secret",
 			Weights: &catalog.Weights{Passing: 2, Warning: 1}, Connect: &catalog.ConnectDefinition{SidecarService: &catalog.ServiceDefinition{}},
@@ -97,7 +98,7 @@ func TestFilesWin(t *testing.T) {
 	b := open(t, func(c *Config) { c.DataDir = t.TempDir() })
 	defer b.Stop()
 	b.register(&catalog.ServiceDefinition{Name: "web", Port: 1, Check: ttl(time.Hour)})
-	b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, "fine"))
+	b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Passing, "fine"))
 	c := crash(t, b, func(c *Config) {
 		c.Definitions.Services = []*catalog.ServiceDefinition{{Name: "web", Port: 2, Check: ttl(time.Hour)}}
 	})
@@ -132,7 +133,7 @@ func TestDamagedFilesAreSetAside(t *testing.T) {
 	b := open(t, func(c *Config) { c.DataDir = t.TempDir() })
 	defer b.Stop()
 	b.register(&catalog.ServiceDefinition{Name: "web", Check: ttl(time.Hour)})
-	b.must(b.UpdateCheck(t.Context(), "service:web", catalog.Passing, ""))
+	b.must(b.UpdateCheck(context.Background(), "service:web", catalog.Passing, ""))
 	for _, path := range []string{"services/x", "services/y.tmp", "checks/x", "checks/state/x"} {
 		b.must(os.WriteFile(filepath.Join(b.DataDir, path), []byte(`{"Service":{"Na`), 0o600))
 	}
@@ -178,7 +179,7 @@ func FuzzRestore(f *testing.F) {
 		b := open(t, func(c *Config) { c.DataDir = dir })
 		defer b.Stop()
 		for id := range b.Services() {
-			b.must(b.DeregisterService(t.Context(), id))
+			b.must(b.DeregisterService(context.Background(), id))
 		}
 	})
 }

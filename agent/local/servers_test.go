@@ -60,10 +60,10 @@ func TestRealCatalog(t *testing.T) {
 			b.must(s.Validate())
 			b.register(s)
 		}
-		b.must(b.RegisterCheck(t.Context(), &catalog.CheckDefinition{Name: "mem", Notes: "n", TTL: 1e12, Status: catalog.Warning}, ""))
-		b.must(b.SetNodeMaintenance(t.Context(), true, "", ""))
+		b.must(b.RegisterCheck(context.Background(), &catalog.CheckDefinition{Name: "mem", Notes: "n", TTL: 1e12, Status: catalog.Warning}, ""))
+		b.must(b.SetNodeMaintenance(context.Background(), true, "", ""))
 		synctest.Wait()
-		remote, err := b.Catalog.Registered(t.Context(), "")
+		remote, err := b.Catalog.Registered(context.Background(), "")
 		if err != nil || len(remote.Services) != len(b.Services()) || len(remote.Checks) != len(b.Checks()) {
 			t.Fatalf("the catalog has %d services and %d checks, want %d and %d: %v",
 				len(remote.Services), len(remote.Checks), len(b.Services()), len(b.Checks()), err)
@@ -74,19 +74,19 @@ func TestRealCatalog(t *testing.T) {
 		if d.calls != before {
 			t.Errorf("full syncs without a difference have made %d writes", d.calls-before)
 		}
-		if _, err := log.Apply(t.Context(), &catalog.Deregister{Node: "node1"}); err != nil {
+		if _, err := log.Apply(context.Background(), &catalog.Deregister{Node: "node1"}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if remote, _ := b.Catalog.Registered(t.Context(), ""); len(remote.Services) != len(b.Services()) || len(remote.Checks) != len(b.Checks()) {
+		if remote, _ := b.Catalog.Registered(context.Background(), ""); len(remote.Services) != len(b.Services()) || len(remote.Checks) != len(b.Checks()) {
 			t.Errorf("of a node that was removed %d services and %d checks came back", len(remote.Services), len(remote.Checks))
 		}
 		for id := range b.Services() {
-			_ = b.DeregisterService(t.Context(), id)
+			_ = b.DeregisterService(context.Background(), id)
 		}
 		synctest.Wait()
-		if remote, _ := b.Catalog.Registered(t.Context(), ""); len(remote.Services) != 0 {
+		if remote, _ := b.Catalog.Registered(context.Background(), ""); len(remote.Services) != 0 {
 			t.Errorf("%d services are left", len(remote.Services))
 		}
 	})

@@ -212,7 +212,7 @@ func open(t *testing.T, change func(*Config)) *bench {
 
 func (b *bench) register(d *catalog.ServiceDefinition) {
 	b.t.Helper()
-	if err := b.RegisterService(b.t.Context(), d, "", false); err != nil {
+	if err := b.RegisterService(context.Background(), d, "", false); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -254,7 +254,7 @@ func TestServiceAndChecksInOneWrite(t *testing.T) {
 		if b.mem.service("web") == nil || b.mem.check("service:web:1") == nil || b.mem.check("service:web:2") == nil {
 			t.Error("the service or its checks are not in the catalog")
 		}
-		b.must(b.DeregisterService(t.Context(), "web"))
+		b.must(b.DeregisterService(context.Background(), "web"))
 		synctest.Wait()
 		if got := b.mem.count() - before; got != 2 || b.mem.service("web") != nil || b.mem.check("service:web:1") != nil {
 			t.Errorf("after %d writes the service is not gone", got)
@@ -478,7 +478,7 @@ func TestTokens(t *testing.T) {
 	running(t, func(c *Config) { c.Tokens = func() Tokens { return Tokens{Agent: "agent", Default: "default"} } }, func(b *bench) {
 		b.register(&catalog.ServiceDefinition{Name: "plain"})
 		synctest.Wait()
-		b.must(b.RegisterService(t.Context(), &catalog.ServiceDefinition{Name: "header", Check: ttl(time.Hour)}, "header", false))
+		b.must(b.RegisterService(context.Background(), &catalog.ServiceDefinition{Name: "header", Check: ttl(time.Hour)}, "header", false))
 		synctest.Wait()
 		check := ttl(time.Hour)
 		check.Token = "check"

@@ -35,10 +35,11 @@ type syncer struct {
 	*State
 	wake   chan struct{} // has a token when something is dirty
 	resync chan struct{} // has a token when the whole is to be compared
+	round  *round        // that is under way, or comes next; guarded by the State's mu
 }
 
 func newSyncer(s *State) *syncer {
-	return &syncer{State: s, wake: make(chan struct{}, 1), resync: make(chan struct{}, 1)}
+	return &syncer{State: s, wake: make(chan struct{}, 1), resync: make(chan struct{}, 1), round: &round{done: make(chan struct{})}}
 }
 
 // Start begins to keep the catalog in line: at once with a comparison of everything, and again after each change, when
@@ -79,7 +80,8 @@ func (s *syncer) loop(ctx context.Context) {
 	due := time.Now() // at the start nobody knows what the catalog has
 	for ctx.Err() == nil {
 		full := !time.Now().Before(due)
-		err := s.round(ctx, full)
+		err := s.run(ctx, full)
+		s.finish(err)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -94,8 +96,8 @@ func (s *syncer) loop(ctx context.Context) {
 	}
 }
 
-// round compares everything if full, and then writes what is dirty until nothing is.
-func (s *syncer) round(ctx context.Context, full bool) error {
+// run compares everything if full, and then writes what is dirty until nothing is.
+func (s *syncer) run(ctx context.Context, full bool) error {
 	if full {
 		ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 		defer cancel()

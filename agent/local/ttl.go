@@ -10,7 +10,8 @@ import (
 )
 
 // UpdateCheck sets the state of a TTL check, which then is good for its TTL.
-func (s *State) UpdateCheck(_ context.Context, id, status, output string) error {
+func (s *State) UpdateCheck(ctx context.Context, id, status, output string) error {
+	defer s.settle(ctx)
 	s.registering.Lock()
 	defer s.registering.Unlock()
 	d := s.definition(id)
