@@ -47,8 +47,9 @@ type Config struct {
 	RaftLog hclog.Logger
 	Metrics *telemetry.Registry // may be nil
 
-	reached func(step string) error // of tests of the conversion
-	Delays  *session.Delays         // learns which locks were lost with their sessions; may be nil
+	reached  func(step string) error // of tests: where crashes and hanging disks are played
+	patience time.Duration           // of tests; 0 means diskPatience
+	Delays   *session.Delays         // learns which locks were lost with their sessions; may be nil
 
 	// Lead is called on a goroutine of its own when this server has become the leader and has applied all that was
 	// committed before. Its context ends with the leadership; it must return soon after that. Until Ready is called
@@ -97,7 +98,7 @@ func Open(c Config) (*Node, error) {
 
 func (n *Node) start() error {
 	n.trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: &stream{n.Listener, n.Advertise, n.Dial}, MaxPool: 3, Timeout: 10 * time.Second, Logger: n.RaftLog,
+		Stream: &stream{n.Listener, n.Advertise, n.dialer}, MaxPool: 3, Timeout: 10 * time.Second, Logger: n.RaftLog,
 	})
 	conf := n.raftConfig()
 	if n.Bootstrap {
@@ -114,8 +115,9 @@ func (n *Node) start() error {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	n.raft = r
-	n.done.Add(1)
+	n.done.Add(2)
 	go n.follow(led)
+	go n.watchDisk()
 	if n.alone() {
 		n.hurry()
 	}
@@ -184,6 +186,9 @@ func (n *Node) Stop() error {
 func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 	entry, err := n.codec.encode(cmd)
 	if err != nil {
+		return nil, err
+	}
+	if err := n.writable(); err != nil {
 		return nil, err
 	}
 	defer n.times.written[entry[0]].Since(time.Now())

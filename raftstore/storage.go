@@ -28,6 +28,7 @@ type storage struct {
 	logs      raft.LogStore
 	stable    raft.StableStore
 	snapshots raft.SnapshotStore
+	disk      *disk          // the logs, watched
 	closers   []func() error // called last to first
 }
 
@@ -40,7 +41,7 @@ const retainedSnapshots = 2
 func openStorage(c *Config) (*storage, error) {
 	if c.Dir == "" {
 		mem := raft.NewInmemStore()
-		return &storage{logs: mem, stable: mem, snapshots: raft.NewInmemSnapshotStore()}, nil
+		return &storage{logs: mem, disk: &disk{LogStore: mem}, stable: mem, snapshots: raft.NewInmemSnapshotStore()}, nil
 	}
 	s := &storage{}
 	if err := s.open(c); err != nil {
@@ -79,6 +80,8 @@ func (s *storage) open(c *Config) error {
 	if !c.DisableLogCache {
 		s.logs = newCache(logs)
 	}
+	s.disk = &disk{LogStore: s.logs, reached: c.reached}
+	s.logs = s.disk
 	return nil
 }
 
