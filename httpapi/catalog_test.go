@@ -25,7 +25,7 @@ import (
 
 // A catalogServer answers from a log without Raft. Its methods go to the services in this process.
 type catalogServer struct {
-	t        *testing.T
+	t        testing.TB
 	http     *httptest.Server
 	client   *api.Client
 	registry rpc.Registry[acl.Authorizer]
@@ -40,7 +40,7 @@ func (s *catalogServer) Call(ctx context.Context, h rpc.Header, method string, a
 	return s.registry.Dispatch(ctx, s.az, method, args, reply)
 }
 
-func newCatalogServer(t *testing.T, az acl.Authorizer) *catalogServer {
+func newCatalogServer(t testing.TB, az acl.Authorizer) *catalogServer {
 	t.Helper()
 	log, err := state.NewLocal(10, append(catalog.Tables(), coordinate.Tables()...)...)
 	if err != nil {
@@ -219,7 +219,7 @@ func TestCatalogRefusals(t *testing.T) {
 		{"GET", "/v1/coordinate/node/none", ``, 404, ""},
 		{"GET", "/v1/coordinate/node/", ``, 404, ""},
 		{"PUT", "/v1/coordinate/update", `{"Node": "n", "Coord": {"Vec": [1]}}`, 500, "incompatible coordinate"},
-		{"PUT", "/v1/coordinate/update", `{"Node": "n"}`, 500, "incompatible coordinate"},
+		{"PUT", "/v1/coordinate/update", `{"Node": "n"}`, 400, "Node and Coord must be given: the name of a node, and its place as Vec, Error, Adjustment and Height"},
 	} {
 		status, _, text := s.do(c.method, c.path, c.body)
 		if status != c.status || text != c.text {
