@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 
 	"lictor/agent/logging"
@@ -13,10 +14,23 @@ import (
 func (a *Agent) Reload() error {
 	a.reload.Lock()
 	defer a.reload.Unlock()
+	err := a.renew()
+	if err != nil {
+		a.log.Error("the configuration was not reloaded", "error", err)
+	}
+	return err
+}
+
+// renew is Reload without its guards.
+func (a *Agent) renew() error {
 	notify("RELOADING=1")
 	defer notify("READY=1")
 	loaded, err := a.Load()
 	if err != nil {
+		var problems config.Problems
+		if errors.As(err, &problems) {
+			return errors.New(problems.Explain()) // with file, line and what is allowed
+		}
 		return fmt.Errorf("reload the configuration: %w", err)
 	}
 	a.announce(loaded)

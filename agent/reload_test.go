@@ -117,6 +117,9 @@ func TestReloadOfWhatIsBad(t *testing.T) {
 			if status, text := s.ask("PUT", "/v1/agent/reload", ""); status != http.StatusInternalServerError || text == "" {
 				t.Errorf("reload answers %d %q", status, text)
 			}
+			if !strings.Contains(s.log.String(), "the configuration was not reloaded") {
+				t.Error("the log does not tell")
+			}
 			if got := s.fields(s.get("/v1/agent/services")); len(got) != 1 || got["web"] == nil {
 				t.Errorf("the services are %v", got)
 			}
