@@ -45,8 +45,8 @@ func (s *Service) Update(ctx context.Context, az acl.Authorizer, u *Update) (str
 	if err := acl.Require(az, acl.Node, u.Node, acl.Write); err != nil {
 		return struct{}{}, err
 	}
-	if u.Coord == nil || u.Node == "" {
-		return struct{}{}, rpc.Errorf(rpc.Invalid, "Node and Coord must be given: the name of a node, and its place as Vec, Error, Adjustment and Height")
+	if u.Coord == nil {
+		return struct{}{}, rpc.Errorf(rpc.Invalid, "Coord must be given: the place of the node as Vec, Error, Adjustment and Height")
 	}
 	if !u.Coord.Valid() || strings.Contains(u.Node+u.Segment, "\x00") {
 		return struct{}{}, ErrIncompatible

@@ -219,7 +219,7 @@ func TestCatalogRefusals(t *testing.T) {
 		{"GET", "/v1/coordinate/node/none", ``, 404, ""},
 		{"GET", "/v1/coordinate/node/", ``, 404, ""},
 		{"PUT", "/v1/coordinate/update", `{"Node": "n", "Coord": {"Vec": [1]}}`, 500, "incompatible coordinate"},
-		{"PUT", "/v1/coordinate/update", `{"Node": "n"}`, 400, "Node and Coord must be given: the name of a node, and its place as Vec, Error, Adjustment and Height"},
+		{"PUT", "/v1/coordinate/update", `{"Node": "n"}`, 400, "Coord must be given: the place of the node as Vec, Error, Adjustment and Height"},
 	} {
 		status, _, text := s.do(c.method, c.path, c.body)
 		if status != c.status || text != c.text {
