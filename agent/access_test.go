@@ -128,6 +128,10 @@ func visits(session string) map[string]struct{ path, body string } {
 		"GET /v1/catalog/gateway-services/":        {"secret-service", ""},
 		"GET /v1/operator/autopilot/health":        {"", ""},
 		"GET /v1/operator/autopilot/state":         {"", ""},
+		"DELETE /v1/operator/raft/peer":            {"?id=x", ""},
+		"POST /v1/operator/keyring":                {"", `{"Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}`},
+		"PUT /v1/operator/keyring":                 {"", `{"Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}`},
+		"DELETE /v1/operator/keyring":              {"", `{"Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}`},
 		"GET /v1/agent/metrics/stream":             {"", ""},
 		"PUT /v1/operator/autopilot/configuration": {"", "{}"},
 	}
