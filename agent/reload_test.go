@@ -183,3 +183,16 @@ func TestReloadByItself(t *testing.T) {
 		t.Error("a bad file has changed something")
 	}
 }
+
+func TestReloadWhoMayWrite(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.reloads(`http_config { allow_write_http_from = ["10.0.0.0/8"] }`)
+	if status, text := s.ask("PUT", "/v1/kv/a", "1"); status != http.StatusForbidden {
+		t.Errorf("a write from elsewhere: %d %s", status, text)
+	}
+	if strings.Contains(s.log.String(), "next start only") {
+		t.Error("the log says that nothing has changed")
+	}
+	s.reloads()
+	s.put("/v1/kv/a", "1")
+}

@@ -14,6 +14,7 @@ func reloadable() []string {
 		"config_entries",
 		"discard_check_output",
 		"dns_config",
+		"http_config.allow_write_http_from",
 		"http_config.block_endpoints",
 		"limits",
 		"locality",
