@@ -125,7 +125,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openPools, a.openServer, a.startPools, a.openLocal, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -204,6 +204,9 @@ func (a *Agent) openLocal() error {
 		Definitions:  definitionsOf(a.cfg),
 		Log:          a.log.With("module", "agent"),
 	})
+	if a.server != nil && err == nil {
+		close(a.server.opened)
+	}
 	return err
 }
 

@@ -39,9 +39,7 @@ func (s *server) lead(ctx context.Context, ready func()) {
 	}
 	ready()
 	s.agent.log.Info("this server leads the cluster")
-	if l := s.agent.local; l != nil {
-		l.ServersChanged()
-	}
+	s.agent.local.ServersChanged()
 	var all sync.WaitGroup
 	for _, d := range s.duties() {
 		all.Go(func() { d.run(ctx) })
@@ -88,21 +86,21 @@ const tombstoneAge = 15 * time.Minute
 func (s *server) reapTombstones(ctx context.Context) {
 	tick := time.NewTicker(tombstoneAge / 2)
 	defer tick.Stop()
-	old := s.newestTombstone()
+	var old uint64 // the newest deletion at the tick before the last one
+	last := s.newestTombstone()
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
-		newer := s.newestTombstone()
 		if old > 0 {
 			if _, err := s.node.Apply(ctx, &kv.ReapTombstones{UpTo: old}); err != nil {
 				s.agent.log.Warn("failed to reap tombstones", "error", err)
 				continue
 			}
 		}
-		old = newer
+		old, last = last, s.newestTombstone()
 	}
 }
 

@@ -39,6 +39,7 @@ func (a *Agent) startHTTP() error {
 			return portError("ports.http", err)
 		}
 		a.listeners = append(a.listeners, listener)
+		a.cleanups.add(func() error { listener.Close(); return nil }) // if the server does not come to serve it
 	}
 	a.conns = &clients{count: map[string]int{}}
 	a.conns.limit(a.cfg.Limits.HTTPMaxConns)

@@ -33,6 +33,7 @@ type server struct {
 	services *services
 	registry rpc.Registry[acl.Authorizer]
 	members  chan gossip.Event // what the leader's duties have to look at
+	opened   chan struct{}     // closed once all that the leader's duties use is there
 }
 
 // openServer opens the replicated state, on servers, and what methods and queries go to.
@@ -47,15 +48,17 @@ func (a *Agent) openServer() error {
 	}
 	mux := rpc.NewMux(listener, a.log.With("module", "agent.rpc"))
 	a.cleanups.add(mux.Close)
-	s := &server{agent: a, members: make(chan gossip.Event, 1024)}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
 	a.server = s
 	conf := a.raftConfig()
 	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
 	mux.Serve()
-	opened := make(chan struct{})
 	conf.Lead = func(ctx context.Context, ready func()) {
-		<-opened
-		s.lead(ctx, ready)
+		select {
+		case <-s.opened:
+			s.lead(ctx, ready)
+		case <-ctx.Done():
+		}
 	}
 	if s.node, err = raftstore.Open(conf); err != nil {
 		return err
@@ -68,7 +71,6 @@ func (a *Agent) openServer() error {
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	a.cleanups.add(func() error { a.views.Stop(); return nil })
 	s.services.queries(a.views)
-	close(opened)
 	return nil
 }
 

@@ -66,9 +66,7 @@ func (s *Server) txnAnswer(w http.ResponseWriter, r *http.Request, answer any, e
 	if err != nil {
 		return nil, err
 	}
-	w.Header()["Content-Type"] = jsonType
-	w.WriteHeader(http.StatusConflict)
-	s.writeBody(w, r, body)
+	s.writeBody(&statusWriter{ResponseWriter: w, status: http.StatusConflict}, r, body)
 	return written, nil
 }
 

@@ -51,6 +51,9 @@ func (n *Node) newest() (*raft.SnapshotMeta, io.ReadCloser, error) {
 	return n.store.snapshots.Open(have[0].ID)
 }
 
+// maxIndex bounds the index of an archive: the log goes on behind it.
+const maxIndex = 1 << 62
+
 // Restore replaces the whole state of the cluster by that of an archive. The archive is read and checked to its end
 // before anything changes. Only the leader can do it.
 func (s *Service) Restore(ctx context.Context, az acl.Authorizer, r io.Reader) error {
@@ -62,6 +65,9 @@ func (s *Service) Restore(ctx context.Context, az acl.Authorizer, r io.Reader) e
 		return err
 	}
 	defer a.close()
+	if a.meta.Index > maxIndex {
+		return fmt.Errorf("failed to restore snapshot: its index %d is out of range", a.meta.Index)
+	}
 	if err := state.Verify(a.state, Tables()...); err != nil {
 		return fmt.Errorf("failed to restore snapshot: %w", err)
 	}

@@ -110,7 +110,7 @@ func (n *Node) Leader() (address, id string) {
 
 // Leads tells whether this server leads and has applied all that was committed before.
 func (n *Node) Leads() bool {
-	return n.lead.caughtUp.Load() && n.raft.State() == raft.Leader && (!n.store.disk.stalled.Load() || n.alone())
+	return n.raft.State() == raft.Leader && n.lead.caughtUp.Load() == n.raft.CurrentTerm() && (!n.store.disk.stalled.Load() || n.alone())
 }
 
 // Stats are Raft's own figures, by their names in `lictor info`.

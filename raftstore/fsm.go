@@ -84,6 +84,7 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 		}
 		tx.Advance(entry.Index)
 		answers[i] = f.run(tx, cmd)
+		f.delays.Note(tx)
 		f.times.apply[kind.id].Duration(clock.end())
 	}
 	if tx != nil {
@@ -95,7 +96,6 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 func (f *fsm) run(tx *state.Tx, cmd state.Command) applied {
 	value, err := cmd.Apply(tx)
 	session.Cascade(tx)
-	f.delays.Note(tx)
 	return applied{value, err}
 }
 
@@ -120,6 +120,7 @@ func (f *fsm) alone(entry *raft.Log) (answer applied) {
 		tx.Abort()
 		return answer
 	}
+	f.delays.Note(tx)
 	tx.Commit()
 	return answer
 }

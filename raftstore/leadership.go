@@ -9,18 +9,18 @@ import (
 
 // leadership is what is known of this server's own.
 type leadership struct {
-	caughtUp atomic.Bool // leads, and has applied all that was committed before
-	ready    atomic.Bool // leads, and Lead has called ready
+	caughtUp atomic.Uint64 // the term in which it leads and has applied all that was committed before; 0 is none
+	ready    atomic.Bool   // leads, and Lead has called ready
 
 	mu      sync.Mutex    // guards changed
 	changed chan struct{} // closed at the next change of caughtUp; nil if nobody waits
 }
 
 // set changes caughtUp and wakes who waits for that.
-func (l *leadership) set(caughtUp bool) {
+func (l *leadership) set(term uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.caughtUp.Store(caughtUp)
+	l.caughtUp.Store(term)
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil
@@ -32,9 +32,9 @@ const catchUpTimeout = 2 * time.Second
 
 // await blocks while a new leader catches up, which takes it milliseconds as a rule: somebody who has just been told
 // that his write was accepted is not told then that there is no leader. It returns at the next change.
-func (l *leadership) await(ctx context.Context) {
+func (l *leadership) await(ctx context.Context, term uint64) {
 	l.mu.Lock()
-	if l.caughtUp.Load() {
+	if l.caughtUp.Load() == term {
 		l.mu.Unlock()
 		return
 	}

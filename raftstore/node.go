@@ -144,12 +144,13 @@ func (n *Node) reign(led <-chan bool) {
 	ctx, cancel := context.WithCancel(n.ctx)
 	var duties sync.WaitGroup
 	duties.Go(func() {
+		term := n.raft.CurrentTerm()
 		for n.ask(func() raft.Future { return n.raft.Barrier(time.Minute) }) != nil {
 			if ctx.Err() != nil || n.raft.State() != raft.Leader {
 				return
 			}
 		}
-		n.lead.set(true)
+		n.lead.set(term)
 		if n.Lead != nil {
 			n.Lead(ctx, func() { n.lead.ready.Store(true) })
 		} else {
@@ -164,9 +165,10 @@ func (n *Node) reign(led <-chan bool) {
 			lost = true
 		}
 	}
+	n.lead.set(0)
 	cancel()
 	duties.Wait()
-	n.lead.set(false)
+	n.lead.set(0) // the duties may have caught up just then
 	n.lead.ready.Store(false)
 }
 
@@ -235,7 +237,7 @@ func (n *Node) DB() *state.DB { return n.db }
 func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
 	leads := n.Leads()
 	if !leads && opts.Consistency != state.Stale && n.raft.State() == raft.Leader {
-		n.lead.await(ctx)
+		n.lead.await(ctx, n.raft.CurrentTerm())
 		leads = n.Leads()
 	}
 	switch {

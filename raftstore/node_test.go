@@ -143,21 +143,21 @@ func TestReadsWaitForALeaderThatCatchesUp(t *testing.T) {
 		var l leadership
 		done := make(chan struct{}, 3)
 		for range 3 {
-			go func() { l.await(t.Context()); done <- struct{}{} }()
+			go func() { l.await(t.Context(), 7); done <- struct{}{} }()
 		}
 		synctest.Wait()
 		if len(done) > 0 {
 			t.Error("did not wait")
 		}
-		l.set(true)
+		l.set(7)
 		synctest.Wait()
 		if len(done) != 3 {
 			t.Error("not all woke")
 		}
-		l.await(t.Context()) // at once
-		l.set(false)
+		l.await(t.Context(), 7) // at once
+		l.set(0)
 		begin := time.Now()
-		l.await(t.Context())
+		l.await(t.Context(), 7)
 		if time.Since(begin) != catchUpTimeout {
 			t.Error("the wait has no bound")
 		}

@@ -86,6 +86,8 @@ func (db *DB) Restore(r io.Reader) error {
 		return err
 	}
 	txn.Commit()
+	db.showing.Lock()
+	defer db.showing.Unlock()
 	old := db.live.Swap(g)
 	close(old.abandoned)
 	return nil
@@ -93,7 +95,7 @@ func (db *DB) Restore(r io.Reader) error {
 
 // Verify reads a snapshot to its end and tells whether Restore would accept it for these tables.
 func Verify(r io.Reader, tables ...AnyTable) error {
-	return scan(msgp.NewReaderSize(r, 256<<10), append([]AnyTable{indexes}, tables...), func(AnyTable, Row) error { return nil })
+	return scan(msgp.NewReaderSize(r, 256<<10), append([]AnyTable{indexes}, tables...), AnyTable.check)
 }
 
 func (db *DB) load(txn *memdb.Txn, in *msgp.Reader) error {

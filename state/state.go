@@ -5,6 +5,7 @@ package state
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-memdb"
@@ -16,6 +17,9 @@ type DB struct {
 	tables []AnyTable
 	schema *memdb.DBSchema
 	live   atomic.Pointer[generation]
+	// showing is held while a change becomes visible and wakes its watchers: who sees any of it finds that all watches
+	// on the rest have fired.
+	showing sync.RWMutex
 }
 
 // A generation is the store between two restores of a snapshot. Its abandoned channel is closed when a restore
@@ -53,6 +57,8 @@ func (db *DB) generation() (*generation, error) {
 
 // Read begins a read-only transaction on the state of this moment. It needs no end and holds up nobody.
 func (db *DB) Read() *Tx {
+	db.showing.RLock()
+	defer db.showing.RUnlock()
 	g := db.live.Load()
 	return &Tx{txn: g.mem.Txn(false), watch: &WatchSet{abandoned: g.abandoned}}
 }
@@ -60,5 +66,5 @@ func (db *DB) Read() *Tx {
 // Write begins a transaction that makes the state of the given log index. It blocks while another one is open and must
 // end with Commit or Abort.
 func (db *DB) Write(index uint64) *Tx {
-	return &Tx{txn: db.live.Load().mem.Txn(true), index: index, write: true}
+	return &Tx{db: db, txn: db.live.Load().mem.Txn(true), index: index, write: true}
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/go-memdb"
@@ -19,6 +20,7 @@ type AnyTable interface {
 	Name() string
 	schema() *memdb.TableSchema
 	newRow() Row
+	check(Row) error
 }
 
 // A Table declares rows of type T, which is never changed once inserted: to change a row, insert a changed copy.
@@ -79,6 +81,14 @@ func Key(parts ...string) string {
 func (t *Table[T]) Name() string { return t.name }
 
 func (t *Table[T]) newRow() Row { return any(new(T)).(Row) }
+
+// check refuses a row that Insert would not take.
+func (t *Table[T]) check(row Row) error {
+	if t.key(any(row).(*T)) == "" {
+		return errors.New("a row without a key")
+	}
+	return nil
+}
 
 func (t *Table[T]) schema() *memdb.TableSchema {
 	s := &memdb.TableSchema{Name: t.name, Indexes: map[string]*memdb.IndexSchema{

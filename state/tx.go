@@ -5,6 +5,7 @@ import "github.com/hashicorp/go-memdb"
 // A Tx is one transaction. A reading Tx remembers what it looked at: Watch tells when any of it has changed. A Tx is
 // used by one goroutine.
 type Tx struct {
+	db      *DB // of a writing Tx
 	txn     *memdb.Txn
 	index   uint64
 	write   bool
@@ -35,6 +36,8 @@ func (tx *Tx) Events() []any {
 // Commit makes the writes visible and wakes all who watch what was written.
 func (tx *Tx) Commit() {
 	tx.flush()
+	tx.db.showing.Lock()
+	defer tx.db.showing.Unlock()
 	tx.txn.Commit()
 }
 

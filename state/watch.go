@@ -27,6 +27,11 @@ func (w *WatchSet) Fired() bool {
 		default:
 		}
 	}
+	return w.Abandoned()
+}
+
+// Abandoned tells whether a restore has replaced the state that was looked at.
+func (w *WatchSet) Abandoned() bool {
 	select {
 	case <-w.abandoned:
 		return true

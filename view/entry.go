@@ -81,7 +81,11 @@ func (e *entry) refresh() (*Result, error) {
 	if old != nil {
 		r.follow(old, e.waiters > 0)
 	}
+	if e.gone {
+		r.size.Store(-1)
+	}
 	e.current.Store(r)
+	e.rewatch()
 	if old != nil {
 		old.release()
 		if r.changed != old.changed {
@@ -92,8 +96,12 @@ func (e *entry) refresh() (*Result, error) {
 }
 
 // follow makes the index of r continue that of the result before it: it never goes back, and where somebody waits and
-// the answer is the same to the letter, it stands still, so that nobody is woken.
+// the answer is the same to the letter, it stands still, so that nobody is woken. After a restore of older state all are.
 func (r *Result) follow(old *Result, waited bool) {
+	if old.watch.Abandoned() {
+		r.index = max(r.index, old.index+1)
+		return
+	}
 	r.index = max(r.index, old.index)
 	if !waited && r.index > old.index {
 		return
@@ -159,12 +167,7 @@ func (e *entry) join() (*Result, error) {
 		return nil, err
 	}
 	e.waiters++
-	if e.cancel == nil {
-		var ctx context.Context
-		ctx, e.cancel = context.WithCancel(e.views.ctx)
-		e.views.running.Add(1)
-		go e.watch(ctx)
-	}
+	e.rewatch()
 	return r, nil
 }
 
@@ -174,6 +177,19 @@ func (e *entry) leave() {
 	if e.waiters--; e.waiters == 0 {
 		e.unwatch()
 	}
+}
+
+// rewatch starts the goroutine that watches, if somebody waits and it does not run. The caller holds e.mu.
+func (e *entry) rewatch() {
+	if e.waiters == 0 || e.cancel != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(e.views.ctx)
+	if !e.views.spawn(func() { e.watch(ctx) }) {
+		cancel()
+		return
+	}
+	e.cancel = cancel
 }
 
 // unwatch stops the goroutine that watches. The caller holds e.mu.
@@ -186,17 +202,16 @@ func (e *entry) unwatch() {
 
 // watch evaluates the query after each change while somebody waits. The last waiter to leave stops it.
 func (e *entry) watch(ctx context.Context) {
-	defer e.views.running.Done()
 	for {
 		r := e.current.Load()
-		if r == nil || r.watch.Wait(ctx) != nil || !e.advance(ctx, r) {
+		if r == nil || r.watch.Wait(ctx) != nil || !e.advance(ctx) {
 			return
 		}
 	}
 }
 
-// advance evaluates the query for those who wait after r. If that fails all of them get the error.
-func (e *entry) advance(ctx context.Context, r *Result) bool {
+// advance evaluates the query for those who wait. If that fails all of them get the error.
+func (e *entry) advance(ctx context.Context) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if ctx.Err() != nil {
@@ -206,7 +221,7 @@ func (e *entry) advance(ctx context.Context, r *Result) bool {
 		return true
 	}
 	e.unwatch()
-	e.current.Store(nil)
+	r := e.current.Swap(nil) // it may be younger than what was watched
 	r.release()
 	close(r.changed)
 	return false

@@ -38,6 +38,7 @@ type Views struct {
 	trimmed sync.Mutex // held by the one goroutine that trims
 	ctx     context.Context
 	stop    context.CancelFunc
+	life    sync.RWMutex // held while stop is called; running is added to under it
 	running sync.WaitGroup
 	queries map[string]any // by name; filled before the first read
 }
@@ -66,8 +67,21 @@ func orElse[T comparable](v, otherwise T) T {
 
 // Stop ends all waits and blocks until the goroutines of the views are gone.
 func (v *Views) Stop() {
+	v.life.Lock()
 	v.stop()
+	v.life.Unlock()
 	v.running.Wait()
+}
+
+// spawn starts a goroutine that Stop waits for, unless Stop has been called.
+func (v *Views) spawn(do func()) bool {
+	v.life.RLock()
+	defer v.life.RUnlock()
+	if v.ctx.Err() != nil {
+		return false
+	}
+	v.running.Go(do)
+	return true
 }
 
 // An Evaluator computes the answer to a query for whoever az stands for, and the log index at which that answer last
