@@ -56,16 +56,16 @@ func (r *record) String() string {
 // ports are HCL for free ports of loopback.
 func ports(t testing.TB) string {
 	t.Helper()
-	free := make([]any, 5)
-	for i := range free {
+	var text strings.Builder
+	for _, name := range []string{"http", "dns", "serf_lan", "serf_wan", "server"} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		free[i] = l.Addr().(*net.TCPAddr).Port
+		fmt.Fprintf(&text, "%s = %d ", name, l.Addr().(*net.TCPAddr).Port)
 	}
-	return fmt.Sprintf("ports { http = %d dns = %d serf_lan = %d serf_wan = %d server = %d grpc_tls = -1 }", free...)
+	return "ports { " + text.String() + "grpc_tls = -1 }"
 }
 
 // basis is the configuration of a server of its own in a directory.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -273,7 +274,7 @@ func TestUnixSocket(t *testing.T) {
 		t.Errorf("the socket has mode %v, error %v", info.Mode(), err)
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-		Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) }}}
 	answer, err := client.Get("http://agent/v1/status/leader")
 	if err != nil {
 		t.Fatal(err)

@@ -49,6 +49,8 @@ func (s *Server) agentMonitor(w http.ResponseWriter, r *http.Request) (any, erro
 			}
 		case <-r.Context().Done():
 			return written, nil
+		case <-s.Ends:
+			return written, nil
 		}
 	}
 }

@@ -35,6 +35,7 @@ type Config struct {
 	Datacenter string
 	Node       string // this agent's node
 	Log        *slog.Logger
+	Ends       <-chan struct{} // closed when the agent stops: streams end then; nil never does
 
 	MaxValueSize int64 // of a key's value, in bytes; 0 means 512 KiB
 	MaxTxnSize   int64 // of a transaction's body, in bytes; 0 means 512 KiB
