@@ -79,6 +79,7 @@ type Agent struct {
 	reload    sync.Mutex      // one at a time
 	announced map[string]bool // what has been said of the configuration, guarded by reload once the agent runs
 	leaving   sync.Once
+	leaveErr  error         // what leaving came to; set by leaving
 	departing atomic.Bool   // leaves, or has left
 	left      chan struct{} // closed when the agent has left the cluster
 	failed    chan error    // gets what ends the agent from inside

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -183,20 +184,20 @@ func (a *Agent) startJoining() {
 // leaveTimeout bounds how long a graceful leave may take in each pool.
 const leaveTimeout = 15 * time.Second
 
-// Leave makes the agent leave the cluster gracefully. The owner then stops it.
+// Leave makes the agent leave the cluster gracefully, in leaveTimeout at most and whether or not who asked for it is
+// still there. The owner then stops it. A second call waits for the first and returns the same.
 func (a *Agent) Leave(ctx context.Context) error {
-	var err error
 	a.leaving.Do(func() {
 		a.departing.Store(true)
-		ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
 		defer cancel()
 		a.log.Info("leaving the cluster")
 		for _, p := range []*gossip.Pool{a.wan, a.lan} {
-			if p != nil && err == nil {
-				err = p.Leave(ctx)
+			if p != nil {
+				a.leaveErr = errors.Join(a.leaveErr, p.Leave(ctx))
 			}
 		}
 		close(a.left)
 	})
-	return err
+	return a.leaveErr
 }

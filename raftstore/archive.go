@@ -116,6 +116,9 @@ func (a *archived) read(t *tar.Reader) error {
 				return err
 			}
 		case stateFile:
+			if found[metaFile] == nil || h.Size != a.meta.Size {
+				return fmt.Errorf("%s has %d bytes, where %s must come first and tell how many", stateFile, h.Size, metaFile)
+			}
 			if _, err := io.Copy(io.MultiWriter(a.state, sum), t); err != nil {
 				return fmt.Errorf("failed to read or write snapshot data: %w", err)
 			}

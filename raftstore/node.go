@@ -119,7 +119,7 @@ func (n *Node) start() error {
 	go n.follow(led)
 	go n.watchDisk()
 	if n.alone() {
-		n.hurry()
+		n.done.Go(n.hurry)
 	}
 	return nil
 }
@@ -195,8 +195,11 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 	}
 	defer n.times.written[entry[0]].Since(time.Now())
 	wait := enqueueTimeout
-	if at, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(at))
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if at, ok := ctx.Deadline(); ok { // a wait of 0 would be for ever
+		wait = max(min(wait, time.Until(at)), time.Millisecond)
 	}
 	var future raft.ApplyFuture
 	if err := n.ask(func() raft.Future { future = n.raft.Apply(entry, wait); return future }); err != nil {
@@ -221,9 +224,10 @@ const enqueueTimeout = 30 * time.Second
 
 func (n *Node) explain(err error) error {
 	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost),
-		errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrAbortedByRestore):
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return state.ErrNoLeader
+	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore):
+		return state.ErrUncertain
 	case errors.Is(err, raft.ErrRaftShutdown):
 		return state.ErrStopped
 	}
@@ -242,7 +246,10 @@ func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMet
 	}
 	switch {
 	case opts.Consistency == state.Stale:
-		return n.staleness(leads), nil
+		if meta := n.staleness(leads); opts.MaxStale <= 0 || meta.LastContact <= opts.MaxStale {
+			return meta, nil
+		}
+		return state.ReadMeta{}, state.ErrNoLeader
 	case !leads:
 		return state.ReadMeta{}, state.ErrNoLeader
 	case opts.Consistency == state.Consistent:

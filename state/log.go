@@ -50,8 +50,8 @@ type ReadMeta struct {
 // A Log is the one way to change the state and the way to know that it is fresh enough to read.
 type Log interface {
 	// Apply writes the command to the log and blocks until it is durable and applied here. It returns what the
-	// command's Apply returned, ErrNoLeader if this server cannot write, or the error of ctx, in which case the
-	// command may or may not be applied later.
+	// command's Apply returned, ErrNoLeader if this server cannot write, ErrUncertain if it could not find out, or the
+	// error of a ctx that was done before.
 	Apply(ctx context.Context, cmd Command) (any, error)
 	// Fresh blocks until a read from DB satisfies the options.
 	Fresh(ctx context.Context, opts ReadOptions) (ReadMeta, error)
@@ -78,6 +78,10 @@ func (e *logError) ErrorCode() string { return e.code }
 
 // ErrNoLeader tells that there is no server that could answer. Its text is what Consul's clients look for.
 var ErrNoLeader error = &logError{"No cluster leader", "no_leader"}
+
+// ErrUncertain tells that the leadership was lost while a write was under way: it may be applied later or never, and who
+// tries it again must bear that both happen.
+var ErrUncertain error = &logError{"leadership lost while committing log", "uncertain"}
 
 // ErrStopped tells that the log has been closed.
 var ErrStopped error = &logError{"the server is stopping", "stopped"}
