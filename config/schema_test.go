@@ -174,7 +174,7 @@ func TestDiff(t *testing.T) {
 	}
 	before := load(`log_level = "info" ports { http = 1 }`)
 	checkEqual(t, "same", len(Diff(before, load(`log_level = "info" ports { http = 1 }`))), 0)
-	after := load(`log_level = "debug" node_meta { a = "b" } service { name = "a" } dns_config { node_ttl = "1s" } limits { rpc_rate = 5 }`)
+	after := load(`log_level = "debug" node_meta { a = "b" } service { name = "a" } dns_config { node_ttl = "1s" } limits { http_max_conns_per_client = 5 }`)
 	checkEqual(t, "reloadable", Diff(before, after), []string{"ports.http"})
 	checkEqual(t, "fixed", Diff(before, load(`node_name = "x" ports { http = 1 } acl { enabled = true }`)), []string{"node_name", "acl.enabled"})
 }

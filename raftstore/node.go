@@ -194,12 +194,12 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 		return nil, err
 	}
 	defer n.times.written[entry[0]].Since(time.Now())
-	wait := enqueueTimeout
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if at, ok := ctx.Deadline(); ok { // a wait of 0 would be for ever
-		wait = max(min(wait, time.Until(at)), time.Millisecond)
+	var wait time.Duration // for a place in the queue; 0 waits until there is one, and needs no timer
+	if at, ok := ctx.Deadline(); ok {
+		wait = max(time.Until(at), time.Millisecond)
 	}
 	var future raft.ApplyFuture
 	if err := n.ask(func() raft.Future { future = n.raft.Apply(entry, wait); return future }); err != nil {
@@ -218,9 +218,6 @@ func (n *Node) ask(what func() raft.Future) error {
 	}
 	return what().Error()
 }
-
-// enqueueTimeout bounds the wait for a place in the queue of writes.
-const enqueueTimeout = 30 * time.Second
 
 func (n *Node) explain(err error) error {
 	switch {

@@ -10,10 +10,13 @@ import (
 // The garbage collector runs when the heap has grown by some share of what is in use. Go's own choice, 100%, suits
 // neither a small agent nor a large server: with 6 MiB in use a busy server collects all the time (with 24 MiB of room
 // a KV write costs a third less CPU, and so does a read), and with 90 MiB in use it takes 90 more that are free for
-// nothing. So the heap may grow by half of what is in use, but always by 24 MiB. Who sets GOGC decides for himself.
+// nothing. So the heap may grow by half of what is in use, but always by 24 MiB, and by more while that stays below
+// 56 MiB. Who sets GOGC decides for himself.
 const (
 	leastRoom = 24 << 20 // bytes
-	roomShare = 50       // percent of what is in use
+	easyRoom  = 56 << 20 // bytes, up to which
+	easyShare = 150      // percent of what is in use are room
+	roomShare = 50       // percent of what is in use, beyond that
 )
 
 // collectSparingly sets the pace of the garbage collector, now and after each of its runs.
@@ -57,5 +60,7 @@ func (p *pacer) adjust() {
 
 // percentFor is the growth that is allowed from a number of bytes in use, in percent.
 func percentFor(used uint64) int {
-	return max(roomShare, int(leastRoom*100/max(used, 1<<20)))
+	used = max(used, 1<<20)
+	room := max(leastRoom, min(easyRoom, used*easyShare/100), used*roomShare/100)
+	return int(room * 100 / used)
 }
