@@ -31,7 +31,7 @@ func (s *Server) agentChecks(w http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
-	filter, err := catalog.NewFilter[*catalog.Check](r.URL.Query().Get("filter"))
+	filter, err := catalog.NewFilter[*catalog.Check](parameters(r).Get("filter"))
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (s *Server) setCheck(w http.ResponseWriter, r *http.Request, path, status s
 	if err := s.mayChangeCheck(r, id); err != nil {
 		return nil, err
 	}
-	return done(w, s.Checks.UpdateCheck(r.Context(), id, status, r.URL.Query().Get("note")))
+	return done(w, s.Checks.UpdateCheck(r.Context(), id, status, parameters(r).Get("note")))
 }
 
 // agentCheckUpdate answers PUT /v1/agent/check/update/ID.

@@ -110,7 +110,7 @@ type healthAnswer struct {
 func (s *Server) writeHealth(w http.ResponseWriter, r *http.Request, a healthAnswer) (any, error) {
 	h := w.Header()
 	h["X-Consul-Reason"] = []string{a.reason}
-	if r.URL.Query().Get("format") == "text" || r.Header.Get("Accept") == "text/plain" {
+	if parameters(r).Get("format") == "text" || r.Header.Get("Accept") == "text/plain" {
 		h["Content-Type"] = []string{"text/plain"}
 		h["X-Content-Type-Options"] = []string{"nosniff"}
 		w.WriteHeader(a.status)

@@ -21,7 +21,7 @@ func (s *Server) agentMaintenance(w http.ResponseWriter, r *http.Request) (any, 
 	if err != nil {
 		return nil, err
 	}
-	return done(w, s.Maintain(r.Context(), on, r.URL.Query().Get("reason"), token(r)))
+	return done(w, s.Maintain(r.Context(), on, parameters(r).Get("reason"), token(r)))
 }
 
 // agentServiceMaintenance answers PUT /v1/agent/service/maintenance/ID, with ?enable and ?reason.
@@ -37,12 +37,12 @@ func (s *Server) agentServiceMaintenance(w http.ResponseWriter, r *http.Request)
 	if err := s.mayChangeService(r, id); err != nil {
 		return nil, err
 	}
-	return done(w, s.Services.SetServiceMaintenance(r.Context(), id, on, r.URL.Query().Get("reason"), token(r)))
+	return done(w, s.Services.SetServiceMaintenance(r.Context(), id, on, parameters(r).Get("reason"), token(r)))
 }
 
 // enable reads ?enable, which must be there.
 func enable(r *http.Request) (bool, error) {
-	q := r.URL.Query()
+	q := parameters(r)
 	if !q.Has("enable") {
 		return false, badRequest("Missing value for enable")
 	}

@@ -37,7 +37,7 @@ type Pools interface {
 
 // agentMembers answers GET /v1/agent/members, with ?wan, ?segment and ?filter.
 func (s *Server) agentMembers(w http.ResponseWriter, r *http.Request) (any, error) {
-	q := r.URL.Query()
+	q := parameters(r)
 	if segment := q.Get("segment"); segment != "" && segment != "_all" {
 		return nil, &statusError{http.StatusInternalServerError, "Network segments are not supported in this version of Consul"}
 	}
@@ -72,7 +72,7 @@ func (s *Server) agentJoin(w http.ResponseWriter, r *http.Request) (any, error) 
 	if address == "" {
 		return nil, badRequest("Missing address to join")
 	}
-	return done(w, s.Pools.Join(r.Context(), address, r.URL.Query().Get("wan") == "1"))
+	return done(w, s.Pools.Join(r.Context(), address, parameters(r).Get("wan") == "1"))
 }
 
 // agentForceLeave answers PUT /v1/agent/force-leave/NODE, with ?prune and ?wan.
@@ -84,6 +84,6 @@ func (s *Server) agentForceLeave(w http.ResponseWriter, r *http.Request) (any, e
 	if node == "" {
 		return nil, badRequest("Missing name of the node")
 	}
-	q := r.URL.Query()
+	q := parameters(r)
 	return done(w, s.Pools.ForceLeave(r.Context(), node, q.Has("wan"), q.Has("prune")))
 }

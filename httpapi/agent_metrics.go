@@ -13,7 +13,7 @@ func (s *Server) agentMetrics(w http.ResponseWriter, r *http.Request) (any, erro
 	if err := s.require(r, acl.Agent, s.Node, acl.Read); err != nil {
 		return nil, err
 	}
-	if r.URL.Query().Get("format") == "prometheus" {
+	if parameters(r).Get("format") == "prometheus" {
 		s.Metrics.Prometheus().ServeHTTP(w, r)
 		return written, nil
 	}

@@ -18,7 +18,7 @@ func (s *Server) agentMonitor(w http.ResponseWriter, r *http.Request) (any, erro
 	if err := s.require(r, acl.Agent, s.Node, acl.Read); err != nil {
 		return nil, err
 	}
-	q := r.URL.Query()
+	q := parameters(r)
 	level := strings.ToLower(q.Get("loglevel"))
 	if level == "" {
 		level = "info"

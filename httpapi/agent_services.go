@@ -34,7 +34,7 @@ func (s *Server) agentServices(w http.ResponseWriter, r *http.Request) (any, err
 	if err != nil {
 		return nil, err
 	}
-	filter, err := catalog.NewFilter[*AgentService](r.URL.Query().Get("filter"))
+	filter, err := catalog.NewFilter[*AgentService](parameters(r).Get("filter"))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (s *Server) agentService(w http.ResponseWriter, r *http.Request) (any, erro
 	}
 	known := ""
 	if r.URL.RawQuery != "" {
-		known = r.URL.Query().Get("hash")
+		known = parameters(r).Get("hash")
 	}
 	var deadline <-chan time.Time
 	for {
@@ -134,7 +134,7 @@ func (s *Server) agentServiceRegister(w http.ResponseWriter, r *http.Request) (a
 	if err := d.Validate(); err != nil {
 		return nil, err
 	}
-	return done(w, s.Services.RegisterService(r.Context(), d, token(r), replaces(r.URL.Query())))
+	return done(w, s.Services.RegisterService(r.Context(), d, token(r), replaces(parameters(r))))
 }
 
 // mayWriteService asks for write access to a service, and to the one that has its id until now.

@@ -61,7 +61,7 @@ func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, value any) {
 
 // writeBody writes an encoded JSON body, indented if the request asks for it.
 func (s *Server) writeBody(w http.ResponseWriter, r *http.Request, body []byte) {
-	if strings.Contains(r.URL.RawQuery, "pretty") && r.URL.Query().Has("pretty") {
+	if strings.Contains(r.URL.RawQuery, "pretty") && parameters(r).Has("pretty") {
 		var out bytes.Buffer
 		if json.Indent(&out, body, "", "    ") == nil {
 			out.WriteByte('\n')

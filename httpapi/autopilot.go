@@ -26,7 +26,7 @@ func (s *Server) autopilotConfigure(_ http.ResponseWriter, r *http.Request) (any
 	if err := readAutopilot(r, &set.Config); err != nil {
 		return nil, err
 	}
-	if q := r.URL.Query(); q.Has("cas") {
+	if q := parameters(r); q.Has("cas") {
 		var err error
 		if set.Index, err = strconv.ParseUint(q.Get("cas"), 10, 64); err != nil {
 			return nil, badRequest("Error parsing cas value: " + err.Error())

@@ -20,7 +20,7 @@ type cachedMarks struct {
 
 // note adds the headers of a cached answer, if the request asks for one.
 func (c *cachedMarks) note(w http.ResponseWriter, r *http.Request, key any) {
-	if !strings.Contains(r.URL.RawQuery, "cached") || !r.URL.Query().Has("cached") {
+	if !strings.Contains(r.URL.RawQuery, "cached") || !parameters(r).Has("cached") {
 		return
 	}
 	control := r.Header.Get("Cache-Control")

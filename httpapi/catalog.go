@@ -127,7 +127,7 @@ func (s *Server) rowParameters(r *http.Request) (p rowParameters) {
 	if r.URL.RawQuery == "" {
 		return p
 	}
-	q := r.URL.Query()
+	q := parameters(r)
 	p.tags = catalog.ListOf(q["tag"]...)
 	p.meta = nodeMeta(q)
 	p.filter = q.Get("filter")

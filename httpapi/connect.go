@@ -13,7 +13,7 @@ func (s *Server) caRoots(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.URL.Query().Get("pem") != "true" {
+	if parameters(r).Get("pem") != "true" {
 		return writeAnswer(s, w, r, answer)
 	}
 	var chain strings.Builder

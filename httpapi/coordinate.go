@@ -35,7 +35,7 @@ func (s *Server) coordinateNodes(w http.ResponseWriter, r *http.Request) (any, e
 	if err != nil {
 		return nil, err
 	}
-	answer, err := view.Read(r.Context(), s.Views, coordinate.NodesQuery, opts, coordinate.Nodes{Segment: r.URL.Query().Get("segment")})
+	answer, err := view.Read(r.Context(), s.Views, coordinate.NodesQuery, opts, coordinate.Nodes{Segment: parameters(r).Get("segment")})
 	if err != nil {
 		writeMeta(w.Header(), 0, state.ReadMeta{})
 		return nil, err

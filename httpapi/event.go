@@ -24,7 +24,7 @@ func (s *Server) eventFire(_ http.ResponseWriter, r *http.Request) (any, error) 
 	if e.Name == "" {
 		return nil, badRequest("Missing name")
 	}
-	q := r.URL.Query()
+	q := parameters(r)
 	e.NodeFilter, e.ServiceFilter, e.TagFilter = q.Get("node"), q.Get("service"), q.Get("tag")
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *Server) eventList(w http.ResponseWriter, r *http.Request) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	name := r.URL.Query().Get("name")
+	name := parameters(r).Get("name")
 	var deadline <-chan time.Time
 	for {
 		all, changed := s.Events.Events()

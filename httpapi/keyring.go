@@ -11,7 +11,7 @@ import (
 // keyringList answers GET /v1/operator/keyring, with ?relay-factor and ?local-only.
 func (s *Server) keyringList(w http.ResponseWriter, r *http.Request) (any, error) {
 	args := gossip.KeyringRequest{Operation: gossip.ListKeys}
-	if err := readKeyringOptions(&args, r.URL.Query()); err != nil {
+	if err := readKeyringOptions(&args, parameters(r)); err != nil {
 		return nil, err
 	}
 	return call(s, r, gossip.KeyringMethod, &args)
@@ -38,7 +38,7 @@ func (s *Server) changeKeyring(w http.ResponseWriter, r *http.Request, op gossip
 		return nil, err
 	}
 	args := gossip.KeyringRequest{Operation: op, Key: body.Key}
-	if err := readKeyringOptions(&args, r.URL.Query()); err != nil {
+	if err := readKeyringOptions(&args, parameters(r)); err != nil {
 		return nil, err
 	}
 	if _, err := call(s, r, gossip.KeyringMethod, &args); err != nil {

@@ -17,7 +17,7 @@ func (s *Server) kvGet(w http.ResponseWriter, r *http.Request) (any, error) {
 	key := strings.TrimPrefix(r.URL.Path, "/v1/kv/")
 	var q url.Values
 	if r.URL.RawQuery != "" {
-		q = r.URL.Query()
+		q = parameters(r)
 	}
 	switch {
 	case q.Has("keys"):
@@ -80,7 +80,7 @@ func (s *Server) kvPut(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	var q url.Values
 	if r.URL.RawQuery != "" {
-		q = r.URL.Query()
+		q = parameters(r)
 		if err := conflicting(q, "cas", "acquire", "release"); err != nil {
 			return nil, err
 		}
@@ -171,7 +171,7 @@ func number(q url.Values, name string, into *uint64) error {
 
 // kvDelete answers DELETE /v1/kv/KEY, with ?recurse and ?cas.
 func (s *Server) kvDelete(w http.ResponseWriter, r *http.Request) (any, error) {
-	q := r.URL.Query()
+	q := parameters(r)
 	d := &kv.Delete{Key: strings.TrimPrefix(r.URL.Path, "/v1/kv/"), Recurse: q.Has("recurse"), CAS: q.Has("cas")}
 	if err := conflicting(q, "recurse", "cas"); err != nil {
 		return nil, err

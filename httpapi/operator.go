@@ -37,7 +37,7 @@ func (s *Server) raftConfiguration(w http.ResponseWriter, r *http.Request) (any,
 
 // raftRemovePeer answers DELETE /v1/operator/raft/peer, with ?id or ?address.
 func (s *Server) raftRemovePeer(w http.ResponseWriter, r *http.Request) (any, error) {
-	q := r.URL.Query()
+	q := parameters(r)
 	peer := raftstore.Peer{ID: q.Get("id"), Address: q.Get("address")}
 	switch {
 	case peer.ID == "" && peer.Address == "":
@@ -54,7 +54,7 @@ func (s *Server) raftRemovePeer(w http.ResponseWriter, r *http.Request) (any, er
 
 // raftTransferLeader answers POST /v1/operator/raft/transfer-leader, with ?id.
 func (s *Server) raftTransferLeader(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if _, err := call(s, r, raftstore.TransferLeaderMethod, &raftstore.Peer{ID: r.URL.Query().Get("id")}); err != nil {
+	if _, err := call(s, r, raftstore.TransferLeaderMethod, &raftstore.Peer{ID: parameters(r).Get("id")}); err != nil {
 		return nil, err
 	}
 	return struct{ Success bool }{true}, nil

@@ -10,12 +10,22 @@ import (
 	"lictor/view"
 )
 
+// parameters are those of a request's query string, read once and kept with the request; nil if it has none. They must
+// not be changed.
+func parameters(r *http.Request) url.Values {
+	if r.Form == nil && r.URL.RawQuery != "" {
+		r.Form, _ = url.ParseQuery(r.URL.RawQuery) // what cannot be read was refused by checkParameters
+	}
+	return r.Form
+}
+
 // checkParameters refuses query strings that cannot be read, and parameters of Consul's paid edition.
 func checkParameters(r *http.Request) error {
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return &statusError{http.StatusInternalServerError, ""}
 	}
+	r.Form = q
 	if q.Get("ns") != "" {
 		return badRequest(`Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature`)
 	}
@@ -32,7 +42,7 @@ func readOptions(r *http.Request) (*view.Options, error) {
 	if r.URL.RawQuery == "" {
 		return o, nil
 	}
-	q := r.URL.Query()
+	q := parameters(r)
 	o.Datacenter = q.Get("dc")
 	if err := readWait(o, q); err != nil {
 		return nil, err

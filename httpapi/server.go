@@ -217,7 +217,7 @@ func call[A, R any](s *Server, r *http.Request, m rpc.Method[A, R], args *A) (R,
 func header(r *http.Request) rpc.Header {
 	h := rpc.Header{Token: token(r)}
 	if r.URL.RawQuery != "" {
-		h.Datacenter = r.URL.Query().Get("dc")
+		h.Datacenter = parameters(r).Get("dc")
 	}
 	return h
 }
@@ -233,7 +233,7 @@ func token(r *http.Request) string {
 		}
 	}
 	if strings.Contains(r.URL.RawQuery, "token=") {
-		return r.URL.Query().Get("token")
+		return parameters(r).Get("token")
 	}
 	return ""
 }
