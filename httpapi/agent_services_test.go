@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 
 // A register is Services and Checks in memory. It notes what it is told.
 type register struct {
+	mu       sync.Mutex // guards services and changed, which a test changes while a request waits
 	services map[string]*catalog.Instance
 	checks   map[string]*catalog.Check
 	changed  chan struct{}
@@ -38,10 +40,14 @@ func (r *register) Checks() map[string]*catalog.Check      { return r.checks }
 func (r *register) CheckRow(id string) *catalog.Check      { return r.checks[id] }
 
 func (r *register) Service(id string) (*catalog.Instance, <-chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.services[id], r.changed
 }
 
 func (r *register) put(row *catalog.Instance) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.services[row.ID] = row
 	close(r.changed)
 	r.changed = make(chan struct{})
