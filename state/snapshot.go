@@ -109,7 +109,7 @@ const maxName = 1 << 10
 func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) error {
 	in.SetMaxStringLength(maxName)
 	if magic, err := in.ReadString(); err != nil || magic != snapshotMagic {
-		return fmt.Errorf("%w: it does not begin as one", ErrDamaged)
+		return fmt.Errorf("%w: it does not begin as one that Lictor has saved", ErrDamaged)
 	}
 	if v, err := in.ReadUint(); err != nil || v != snapshotVersion {
 		return fmt.Errorf("%w: version %d, this server reads version %d", ErrDamaged, v, snapshotVersion)
