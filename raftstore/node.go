@@ -184,7 +184,8 @@ func (n *Node) Stop() error {
 	return errors.Join(err, n.trans.Close(), n.store.close())
 }
 
-// Apply implements state.Log.
+// Apply implements state.Log. A ctx that is canceled does not stop a write: a client that has sent its request and closed
+// its half of the connection waits for the answer all the same.
 func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 	entry, err := n.codec.encode(cmd)
 	if err != nil {
@@ -194,12 +195,11 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 		return nil, err
 	}
 	defer n.times.written[entry[0]].Since(time.Now())
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	var wait time.Duration // for a place in the queue; 0 waits until there is one, and needs no timer
 	if at, ok := ctx.Deadline(); ok {
-		wait = max(time.Until(at), time.Millisecond)
+		if wait = time.Until(at); wait <= 0 {
+			return nil, context.DeadlineExceeded
+		}
 	}
 	var future raft.ApplyFuture
 	if err := n.ask(func() raft.Future { future = n.raft.Apply(entry, wait); return future }); err != nil {

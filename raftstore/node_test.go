@@ -355,3 +355,19 @@ func BenchmarkRestart(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// A client that has sent its request may close its half of the connection, which cancels the request's context.
+func TestWriteOutlivesCancellation(t *testing.T) {
+	n := open(t, nil)
+	defer n.Stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := n.Apply(ctx, &kv.Put{Key: "a", Value: []byte("1")}); err != nil {
+		t.Error(err)
+	}
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if _, err := n.Apply(late, &kv.Put{Key: "b"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("after the deadline: %v", err)
+	}
+}

@@ -50,8 +50,8 @@ type ReadMeta struct {
 // A Log is the one way to change the state and the way to know that it is fresh enough to read.
 type Log interface {
 	// Apply writes the command to the log and blocks until it is durable and applied here. It returns what the
-	// command's Apply returned, ErrNoLeader if this server cannot write, ErrUncertain if it could not find out, or the
-	// error of a ctx that was done before.
+	// command's Apply returned, ErrNoLeader if this server cannot write, ErrUncertain if it could not find out, or
+	// context.DeadlineExceeded if the deadline of ctx is over before the write has begun.
 	Apply(ctx context.Context, cmd Command) (any, error)
 	// Fresh blocks until a read from DB satisfies the options.
 	Fresh(ctx context.Context, opts ReadOptions) (ReadMeta, error)
