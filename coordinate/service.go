@@ -11,8 +11,8 @@ import (
 
 // The methods.
 var (
-	UpdateMethod      = rpc.Method[Update, struct{}]{Name: "Coordinate.Update"}
-	DatacentersMethod = rpc.Method[struct{}, []Datacenter]{Name: "Coordinate.Datacenters"}
+	UpdateMethod      = rpc.Method[Update, struct{}]{Name: "Coordinate.Update", Repeatable: true}
+	DatacentersMethod = rpc.Method[struct{}, []Datacenter]{Name: "Coordinate.Datacenters", Anywhere: true, Repeatable: true}
 )
 
 // An Update tells the place of one node: the body of /v1/coordinate/update.

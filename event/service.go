@@ -11,7 +11,7 @@ import (
 
 // FireMethod broadcasts an event to all agents of a datacenter, those included that it is not meant for. It answers the
 // event with its ID.
-var FireMethod = rpc.Method[Event, Event]{Name: "Event.Fire"}
+var FireMethod = rpc.Method[Event, Event]{Name: "Event.Fire", Anywhere: true}
 
 // A Service answers the package's methods on a server.
 type Service struct {

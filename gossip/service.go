@@ -12,7 +12,7 @@ import (
 )
 
 // KeyringMethod lists or changes the keys of the pools of a datacenter's servers and agents.
-var KeyringMethod = rpc.Method[KeyringRequest, []KeyringAnswer]{Name: "Operator.Keyring"}
+var KeyringMethod = rpc.Method[KeyringRequest, []KeyringAnswer]{Name: "Operator.Keyring", Anywhere: true, Repeatable: true}
 
 // KeyringOperation is what a KeyringRequest asks for.
 type KeyringOperation string

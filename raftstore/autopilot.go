@@ -66,7 +66,7 @@ func (s *SetAutopilot) Apply(tx *state.Tx) (any, error) {
 
 // The methods about autopilot's configuration.
 var (
-	AutopilotMethod    = rpc.Method[state.ReadOptions, AutopilotConfig]{Name: "Operator.AutopilotGetConfiguration"}
+	AutopilotMethod    = rpc.Method[state.ReadOptions, AutopilotConfig]{Name: "Operator.AutopilotGetConfiguration", Anywhere: true, Repeatable: true}
 	SetAutopilotMethod = rpc.Method[SetAutopilot, bool]{Name: "Operator.AutopilotSetConfiguration"}
 )
 

@@ -15,7 +15,7 @@ import (
 )
 
 // FitnessMethod asks the leader how the servers are.
-var FitnessMethod = rpc.Method[struct{}, Fitness]{Name: "Operator.AutopilotState"}
+var FitnessMethod = rpc.Method[struct{}, Fitness]{Name: "Operator.AutopilotState", Repeatable: true}
 
 // LogStats are where a server is in the log.
 type LogStats struct {

@@ -9,9 +9,9 @@ import (
 
 // The methods about the servers themselves.
 var (
-	LeaderMethod        = rpc.Method[struct{}, string]{Name: "Status.Leader"}
-	PeersMethod         = rpc.Method[struct{}, []string]{Name: "Status.Peers"}
-	ConfigurationMethod = rpc.Method[struct{}, Configuration]{Name: "Operator.RaftConfiguration"}
+	LeaderMethod        = rpc.Method[struct{}, string]{Name: "Status.Leader", Anywhere: true, Repeatable: true}
+	PeersMethod         = rpc.Method[struct{}, []string]{Name: "Status.Peers", Anywhere: true, Repeatable: true}
+	ConfigurationMethod = rpc.Method[struct{}, Configuration]{Name: "Operator.RaftConfiguration", Repeatable: true}
 )
 
 // A Configuration is the members of the cluster. Index is 0, as Consul answers.

@@ -12,6 +12,8 @@ import (
 type Header struct {
 	Token      string // secret; "" is the anonymous token
 	Datacenter string // "" is the caller's own
+	// Direct asks whoever receives the call to answer it or to refuse, but not to send it on: who sends it knows better.
+	Direct bool
 }
 
 // A Method is a call that changes something, or that asks for something outside the replicated state. A is its
@@ -19,6 +21,10 @@ type Header struct {
 type Method[A, R any] struct {
 	// Name is "Group.Verb"; it is unique and part of the protocol.
 	Name string
+	// Anywhere tells that any server answers the call from what it has itself. All other calls are for the leader.
+	Anywhere bool
+	// Repeatable tells that the call may be made again when nobody knows whether it was carried out.
+	Repeatable bool
 }
 
 // A Query is a read of the replicated state, with an answer that can be shared and watched. A is comparable because

@@ -17,7 +17,7 @@ import (
 var (
 	CreateMethod  = rpc.Method[Create, string]{Name: "Session.Create"}
 	DestroyMethod = rpc.Method[Destroy, bool]{Name: "Session.Destroy"}
-	RenewMethod   = rpc.Method[Renew, *Session]{Name: "Session.Renew"}
+	RenewMethod   = rpc.Method[Renew, *Session]{Name: "Session.Renew", Repeatable: true}
 	LockMethod    = rpc.Method[Lock, bool]{Name: "KV.Lock"}
 )
 

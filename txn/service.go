@@ -15,7 +15,7 @@ import (
 // The methods. A transaction that only reads comes by ReadMethod, any other by WriteMethod.
 var (
 	WriteMethod = rpc.Method[Ops, Response]{Name: "Txn.Write"}
-	ReadMethod  = rpc.Method[Read, ReadResponse]{Name: "Txn.Read"}
+	ReadMethod  = rpc.Method[Read, ReadResponse]{Name: "Txn.Read", Anywhere: true, Repeatable: true}
 )
 
 // Read asks for a transaction that only reads.
