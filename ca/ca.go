@@ -8,6 +8,7 @@ import (
 	"lictor/state"
 )
 
+//msgp:timezone utc
 //go:generate go tool msgp -o ca_gen.go -tests=false -io=false
 
 // A Root is a root certificate, as clients see it and as it is stored. Its private key is kept apart, in Authority.
@@ -20,7 +21,7 @@ type Root struct {
 	NotBefore           time.Time
 	NotAfter            time.Time
 	RootCert            string   // PEM
-	IntermediateCerts   []string // PEM
+	IntermediateCerts   []string `msg:"IntermediateCerts,allownil"` // PEM
 	Active              bool     // leaves are signed under it
 	PrivateKeyType      string   // "ec"
 	PrivateKeyBits      int

@@ -193,9 +193,13 @@ func (z *Root) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.RootCert)
 	// string "IntermediateCerts"
 	o = append(o, 0xb1, 0x49, 0x6e, 0x74, 0x65, 0x72, 0x6d, 0x65, 0x64, 0x69, 0x61, 0x74, 0x65, 0x43, 0x65, 0x72, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.IntermediateCerts)))
-	for za0001 := range z.IntermediateCerts {
-		o = msgp.AppendString(o, z.IntermediateCerts[za0001])
+	if z.IntermediateCerts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.IntermediateCerts)))
+		for za0001 := range z.IntermediateCerts {
+			o = msgp.AppendString(o, z.IntermediateCerts[za0001])
+		}
 	}
 	// string "Active"
 	o = append(o, 0xa6, 0x41, 0x63, 0x74, 0x69, 0x76, 0x65)
@@ -264,13 +268,13 @@ func (z *Root) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "NotBefore":
-			z.NotBefore, bts, err = msgp.ReadTimeBytes(bts)
+			z.NotBefore, bts, err = msgp.ReadTimeUTCBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "NotBefore")
 				return
 			}
 		case "NotAfter":
-			z.NotAfter, bts, err = msgp.ReadTimeBytes(bts)
+			z.NotAfter, bts, err = msgp.ReadTimeUTCBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "NotAfter")
 				return
@@ -282,22 +286,27 @@ func (z *Root) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "IntermediateCerts":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "IntermediateCerts")
-				return
-			}
-			if cap(z.IntermediateCerts) >= int(zb0002) {
-				z.IntermediateCerts = (z.IntermediateCerts)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.IntermediateCerts = nil
 			} else {
-				z.IntermediateCerts = make([]string, zb0002)
-			}
-			for za0001 := range z.IntermediateCerts {
-				z.IntermediateCerts[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "IntermediateCerts", za0001)
+					err = msgp.WrapError(err, "IntermediateCerts")
 					return
+				}
+				if z.IntermediateCerts != nil && cap(z.IntermediateCerts) >= int(zb0002) {
+					z.IntermediateCerts = (z.IntermediateCerts)[:zb0002]
+				} else {
+					z.IntermediateCerts = make([]string, zb0002)
+				}
+				for za0001 := range z.IntermediateCerts {
+					z.IntermediateCerts[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "IntermediateCerts", za0001)
+						return
+					}
 				}
 			}
 		case "Active":

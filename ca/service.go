@@ -9,6 +9,9 @@ import (
 	"lictor/state"
 )
 
+//msgp:ignore Service
+//go:generate go tool msgp -o service_gen.go -tests=false -io=false
+
 // RootsQuery asks for all roots.
 var RootsQuery = rpc.Query[struct{}, *Roots]{Name: "ConnectCA.Roots"}
 
@@ -16,7 +19,7 @@ var RootsQuery = rpc.Query[struct{}, *Roots]{Name: "ConnectCA.Roots"}
 type Roots struct {
 	ActiveRootID string
 	TrustDomain  string
-	Roots        []*Root
+	Roots        []*Root `msg:"Roots,allownil"`
 }
 
 // A Service answers the package's queries on a server.

@@ -29,7 +29,7 @@ type Instance struct {
 	Kind              string `json:",omitempty"`
 	ID                string
 	Service           string
-	Tags              []string
+	Tags              []string `msg:"Tags,allownil"`
 	Address           string
 	TaggedAddresses   map[string]ServiceAddress `json:",omitempty" msg:"TaggedAddresses,allownil"`
 	Meta              map[string]string         `msg:"Meta,allownil"`
@@ -73,7 +73,7 @@ type Check struct {
 	Output      string
 	ServiceID   string
 	ServiceName string
-	ServiceTags []string
+	ServiceTags []string `msg:"ServiceTags,allownil"`
 	Type        string
 	Interval    string
 	Timeout     string
@@ -86,30 +86,30 @@ type Check struct {
 
 // A CheckTarget is what a Check tells of how it is made, for who runs checks of nodes without an agent.
 type CheckTarget struct {
-	HTTP                           string              `json:",omitempty"`
-	TLSServerName                  string              `json:",omitempty"`
-	TLSSkipVerify                  bool                `json:",omitempty"`
-	Header                         map[string][]string `json:",omitempty" msg:"Header,allownil"`
-	Method                         string              `json:",omitempty"`
-	Body                           string              `json:",omitempty"`
-	DisableRedirects               bool                `json:",omitempty"`
-	TCP                            string              `json:",omitempty"`
-	TCPUseTLS                      bool                `json:",omitempty"`
-	UDP                            string              `json:",omitempty"`
-	H2PING                         string              `json:",omitempty"`
-	H2PingUseTLS                   bool                `json:",omitempty"`
-	OSService                      string              `json:",omitempty"`
-	Interval                       Duration            `json:",omitzero"`
-	Timeout                        Duration            `json:",omitzero"`
-	DeregisterCriticalServiceAfter Duration            `json:",omitzero"`
-	ScriptArgs                     []string            `json:",omitempty"`
-	DockerContainerID              string              `json:",omitempty"`
-	Shell                          string              `json:",omitempty"`
-	GRPC                           string              `json:",omitempty"`
-	GRPCUseTLS                     bool                `json:",omitempty"`
-	AliasNode                      string              `json:",omitempty"`
-	AliasService                   string              `json:",omitempty"`
-	TTL                            Duration            `json:",omitzero"`
+	HTTP                           string   `json:",omitempty"`
+	TLSServerName                  string   `json:",omitempty"`
+	TLSSkipVerify                  bool     `json:",omitempty"`
+	Header                         Lists    `json:",omitempty" msg:"Header,allownil"`
+	Method                         string   `json:",omitempty"`
+	Body                           string   `json:",omitempty"`
+	DisableRedirects               bool     `json:",omitempty"`
+	TCP                            string   `json:",omitempty"`
+	TCPUseTLS                      bool     `json:",omitempty"`
+	UDP                            string   `json:",omitempty"`
+	H2PING                         string   `json:",omitempty"`
+	H2PingUseTLS                   bool     `json:",omitempty"`
+	OSService                      string   `json:",omitempty"`
+	Interval                       Duration `json:",omitzero"`
+	Timeout                        Duration `json:",omitzero"`
+	DeregisterCriticalServiceAfter Duration `json:",omitzero"`
+	ScriptArgs                     []string `json:",omitempty" msg:"ScriptArgs,allownil"`
+	DockerContainerID              string   `json:",omitempty"`
+	Shell                          string   `json:",omitempty"`
+	GRPC                           string   `json:",omitempty"`
+	GRPCUseTLS                     bool     `json:",omitempty"`
+	AliasNode                      string   `json:",omitempty"`
+	AliasService                   string   `json:",omitempty"`
+	TTL                            Duration `json:",omitzero"`
 }
 
 // The tables. Names of nodes and services, and identifiers, differ only if they differ in more than case.

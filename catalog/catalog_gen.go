@@ -36,9 +36,13 @@ func (z *Check) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.ServiceName)
 	// string "ServiceTags"
 	o = append(o, 0xab, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x54, 0x61, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ServiceTags)))
-	for za0001 := range z.ServiceTags {
-		o = msgp.AppendString(o, z.ServiceTags[za0001])
+	if z.ServiceTags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ServiceTags)))
+		for za0001 := range z.ServiceTags {
+			o = msgp.AppendString(o, z.ServiceTags[za0001])
+		}
 	}
 	// string "Type"
 	o = append(o, 0xa4, 0x54, 0x79, 0x70, 0x65)
@@ -138,22 +142,27 @@ func (z *Check) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ServiceTags":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ServiceTags")
-				return
-			}
-			if cap(z.ServiceTags) >= int(zb0002) {
-				z.ServiceTags = (z.ServiceTags)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ServiceTags = nil
 			} else {
-				z.ServiceTags = make([]string, zb0002)
-			}
-			for za0001 := range z.ServiceTags {
-				z.ServiceTags[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ServiceTags", za0001)
+					err = msgp.WrapError(err, "ServiceTags")
 					return
+				}
+				if z.ServiceTags != nil && cap(z.ServiceTags) >= int(zb0002) {
+					z.ServiceTags = (z.ServiceTags)[:zb0002]
+				} else {
+					z.ServiceTags = make([]string, zb0002)
+				}
+				for za0001 := range z.ServiceTags {
+					z.ServiceTags[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ServiceTags", za0001)
+						return
+					}
 				}
 			}
 		case "Type":
@@ -241,17 +250,10 @@ func (z *CheckTarget) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.TLSSkipVerify)
 	// string "Header"
 	o = append(o, 0xa6, 0x48, 0x65, 0x61, 0x64, 0x65, 0x72)
-	if z.Header == nil { // allownil: if nil
-		o = msgp.AppendNil(o)
-	} else {
-		o = msgp.AppendMapHeader(o, uint32(len(z.Header)))
-		for za0001, za0002 := range z.Header {
-			o = msgp.AppendString(o, za0001)
-			o = msgp.AppendArrayHeader(o, uint32(len(za0002)))
-			for za0003 := range za0002 {
-				o = msgp.AppendString(o, za0002[za0003])
-			}
-		}
+	o, err = z.Header.MarshalMsg(o)
+	if err != nil {
+		err = msgp.WrapError(err, "Header")
+		return
 	}
 	// string "Method"
 	o = append(o, 0xa6, 0x4d, 0x65, 0x74, 0x68, 0x6f, 0x64)
@@ -291,9 +293,13 @@ func (z *CheckTarget) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, int64(z.DeregisterCriticalServiceAfter))
 	// string "ScriptArgs"
 	o = append(o, 0xaa, 0x53, 0x63, 0x72, 0x69, 0x70, 0x74, 0x41, 0x72, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ScriptArgs)))
-	for za0004 := range z.ScriptArgs {
-		o = msgp.AppendString(o, z.ScriptArgs[za0004])
+	if z.ScriptArgs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ScriptArgs)))
+		for za0001 := range z.ScriptArgs {
+			o = msgp.AppendString(o, z.ScriptArgs[za0001])
+		}
 	}
 	// string "DockerContainerID"
 	o = append(o, 0xb1, 0x44, 0x6f, 0x63, 0x6b, 0x65, 0x72, 0x43, 0x6f, 0x6e, 0x74, 0x61, 0x69, 0x6e, 0x65, 0x72, 0x49, 0x44)
@@ -356,50 +362,10 @@ func (z *CheckTarget) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Header":
-			if msgp.IsNil(bts) {
-				bts = bts[1:]
-				z.Header = nil
-			} else {
-				var zb0002 uint32
-				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Header")
-					return
-				}
-				if z.Header == nil {
-					z.Header = make(map[string][]string, zb0002)
-				} else if len(z.Header) > 0 {
-					clear(z.Header)
-				}
-				for zb0002 > 0 {
-					var za0002 []string
-					zb0002--
-					var za0001 string
-					za0001, bts, err = msgp.ReadStringBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Header")
-						return
-					}
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Header", za0001)
-						return
-					}
-					if cap(za0002) >= int(zb0003) {
-						za0002 = (za0002)[:zb0003]
-					} else {
-						za0002 = make([]string, zb0003)
-					}
-					for za0003 := range za0002 {
-						za0002[za0003], bts, err = msgp.ReadStringBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "Header", za0001, za0003)
-							return
-						}
-					}
-					z.Header[za0001] = za0002
-				}
+			bts, err = z.Header.UnmarshalMsg(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Header")
+				return
 			}
 		case "Method":
 			z.Method, bts, err = msgp.ReadStringBytes(bts)
@@ -457,51 +423,56 @@ func (z *CheckTarget) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			}
 		case "Interval":
 			{
-				var zb0004 int64
-				zb0004, bts, err = msgp.ReadInt64Bytes(bts)
+				var zb0002 int64
+				zb0002, bts, err = msgp.ReadInt64Bytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Interval")
 					return
 				}
-				z.Interval = Duration(zb0004)
+				z.Interval = Duration(zb0002)
 			}
 		case "Timeout":
 			{
-				var zb0005 int64
-				zb0005, bts, err = msgp.ReadInt64Bytes(bts)
+				var zb0003 int64
+				zb0003, bts, err = msgp.ReadInt64Bytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Timeout")
 					return
 				}
-				z.Timeout = Duration(zb0005)
+				z.Timeout = Duration(zb0003)
 			}
 		case "DeregisterCriticalServiceAfter":
 			{
-				var zb0006 int64
-				zb0006, bts, err = msgp.ReadInt64Bytes(bts)
+				var zb0004 int64
+				zb0004, bts, err = msgp.ReadInt64Bytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "DeregisterCriticalServiceAfter")
 					return
 				}
-				z.DeregisterCriticalServiceAfter = Duration(zb0006)
+				z.DeregisterCriticalServiceAfter = Duration(zb0004)
 			}
 		case "ScriptArgs":
-			var zb0007 uint32
-			zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ScriptArgs")
-				return
-			}
-			if cap(z.ScriptArgs) >= int(zb0007) {
-				z.ScriptArgs = (z.ScriptArgs)[:zb0007]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ScriptArgs = nil
 			} else {
-				z.ScriptArgs = make([]string, zb0007)
-			}
-			for za0004 := range z.ScriptArgs {
-				z.ScriptArgs[za0004], bts, err = msgp.ReadStringBytes(bts)
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ScriptArgs", za0004)
+					err = msgp.WrapError(err, "ScriptArgs")
 					return
+				}
+				if z.ScriptArgs != nil && cap(z.ScriptArgs) >= int(zb0005) {
+					z.ScriptArgs = (z.ScriptArgs)[:zb0005]
+				} else {
+					z.ScriptArgs = make([]string, zb0005)
+				}
+				for za0001 := range z.ScriptArgs {
+					z.ScriptArgs[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ScriptArgs", za0001)
+						return
+					}
 				}
 			}
 		case "DockerContainerID":
@@ -542,13 +513,13 @@ func (z *CheckTarget) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			}
 		case "TTL":
 			{
-				var zb0008 int64
-				zb0008, bts, err = msgp.ReadInt64Bytes(bts)
+				var zb0006 int64
+				zb0006, bts, err = msgp.ReadInt64Bytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "TTL")
 					return
 				}
-				z.TTL = Duration(zb0008)
+				z.TTL = Duration(zb0006)
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -564,19 +535,9 @@ func (z *CheckTarget) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *CheckTarget) Msgsize() (s int) {
-	s = 3 + 5 + msgp.StringPrefixSize + len(z.HTTP) + 14 + msgp.StringPrefixSize + len(z.TLSServerName) + 14 + msgp.BoolSize + 7 + msgp.MapHeaderSize
-	if z.Header != nil {
-		for za0001, za0002 := range z.Header {
-			_ = za0002
-			s += msgp.StringPrefixSize + len(za0001) + msgp.ArrayHeaderSize
-			for za0003 := range za0002 {
-				s += msgp.StringPrefixSize + len(za0002[za0003])
-			}
-		}
-	}
-	s += 7 + msgp.StringPrefixSize + len(z.Method) + 5 + msgp.StringPrefixSize + len(z.Body) + 17 + msgp.BoolSize + 4 + msgp.StringPrefixSize + len(z.TCP) + 10 + msgp.BoolSize + 4 + msgp.StringPrefixSize + len(z.UDP) + 7 + msgp.StringPrefixSize + len(z.H2PING) + 13 + msgp.BoolSize + 10 + msgp.StringPrefixSize + len(z.OSService) + 9 + msgp.Int64Size + 8 + msgp.Int64Size + 31 + msgp.Int64Size + 11 + msgp.ArrayHeaderSize
-	for za0004 := range z.ScriptArgs {
-		s += msgp.StringPrefixSize + len(z.ScriptArgs[za0004])
+	s = 3 + 5 + msgp.StringPrefixSize + len(z.HTTP) + 14 + msgp.StringPrefixSize + len(z.TLSServerName) + 14 + msgp.BoolSize + 7 + z.Header.Msgsize() + 7 + msgp.StringPrefixSize + len(z.Method) + 5 + msgp.StringPrefixSize + len(z.Body) + 17 + msgp.BoolSize + 4 + msgp.StringPrefixSize + len(z.TCP) + 10 + msgp.BoolSize + 4 + msgp.StringPrefixSize + len(z.UDP) + 7 + msgp.StringPrefixSize + len(z.H2PING) + 13 + msgp.BoolSize + 10 + msgp.StringPrefixSize + len(z.OSService) + 9 + msgp.Int64Size + 8 + msgp.Int64Size + 31 + msgp.Int64Size + 11 + msgp.ArrayHeaderSize
+	for za0001 := range z.ScriptArgs {
+		s += msgp.StringPrefixSize + len(z.ScriptArgs[za0001])
 	}
 	s += 18 + msgp.StringPrefixSize + len(z.DockerContainerID) + 6 + msgp.StringPrefixSize + len(z.Shell) + 5 + msgp.StringPrefixSize + len(z.GRPC) + 11 + msgp.BoolSize + 10 + msgp.StringPrefixSize + len(z.AliasNode) + 13 + msgp.StringPrefixSize + len(z.AliasService) + 4 + msgp.Int64Size
 	return
@@ -625,9 +586,13 @@ func (z *Instance) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Service)
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
-	for za0001 := range z.Tags {
-		o = msgp.AppendString(o, z.Tags[za0001])
+	if z.Tags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
+		for za0001 := range z.Tags {
+			o = msgp.AppendString(o, z.Tags[za0001])
+		}
 	}
 	// string "Address"
 	o = append(o, 0xa7, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73)
@@ -755,22 +720,27 @@ func (z *Instance) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Tags":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tags")
-				return
-			}
-			if cap(z.Tags) >= int(zb0002) {
-				z.Tags = (z.Tags)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tags = nil
 			} else {
-				z.Tags = make([]string, zb0002)
-			}
-			for za0001 := range z.Tags {
-				z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Tags", za0001)
+					err = msgp.WrapError(err, "Tags")
 					return
+				}
+				if z.Tags != nil && cap(z.Tags) >= int(zb0002) {
+					z.Tags = (z.Tags)[:zb0002]
+				} else {
+					z.Tags = make([]string, zb0002)
+				}
+				for za0001 := range z.Tags {
+					z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tags", za0001)
+						return
+					}
 				}
 			}
 		case "Address":

@@ -19,7 +19,7 @@ type Register struct {
 	NodeMeta        map[string]string `msg:"NodeMeta,allownil"`
 	Service         *Instance
 	Check           *Check
-	Checks          []*Check
+	Checks          []*Check `msg:"Checks,allownil"`
 	SkipNodeUpdate  bool
 	PeerName        string
 	Locality        *Locality

@@ -165,15 +165,19 @@ func (z *Register) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Checks"
 	o = append(o, 0xa6, 0x43, 0x68, 0x65, 0x63, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Checks)))
-	for za0005 := range z.Checks {
-		if z.Checks[za0005] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Checks[za0005].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Checks", za0005)
-				return
+	if z.Checks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Checks)))
+		for za0005 := range z.Checks {
+			if z.Checks[za0005] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Checks[za0005].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Checks", za0005)
+					return
+				}
 			}
 		}
 	}
@@ -340,32 +344,37 @@ func (z *Register) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Checks":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Checks")
-				return
-			}
-			if cap(z.Checks) >= int(zb0004) {
-				z.Checks = (z.Checks)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Checks = nil
 			} else {
-				z.Checks = make([]*Check, zb0004)
-			}
-			for za0005 := range z.Checks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Checks[za0005] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Checks")
+					return
+				}
+				if z.Checks != nil && cap(z.Checks) >= int(zb0004) {
+					z.Checks = (z.Checks)[:zb0004]
 				} else {
-					if z.Checks[za0005] == nil {
-						z.Checks[za0005] = new(Check)
-					}
-					bts, err = z.Checks[za0005].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Checks", za0005)
-						return
+					z.Checks = make([]*Check, zb0004)
+				}
+				for za0005 := range z.Checks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Checks[za0005] = nil
+					} else {
+						if z.Checks[za0005] == nil {
+							z.Checks[za0005] = new(Check)
+						}
+						bts, err = z.Checks[za0005].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Checks", za0005)
+							return
+						}
 					}
 				}
 			}

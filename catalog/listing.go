@@ -5,6 +5,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"lictor/rpc"
 )
 
 // A Listing is the answer to a query that gives rows. Its JSON is the rows alone, [] if there are none. The rows are
@@ -22,8 +26,56 @@ func (l Listing[T]) MarshalJSON() ([]byte, error) {
 	return json.Marshal(l.Rows)
 }
 
+// MarshalMsg implements msgp.Marshaler.
+func (l Listing[T]) MarshalMsg(b []byte) ([]byte, error) {
+	b = msgp.AppendMapHeader(b, 2)
+	b = msgp.AppendBool(msgp.AppendString(b, "Filtered"), l.Filtered)
+	return rpc.Append(msgp.AppendString(b, "Rows"), &l.Rows)
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler.
+func (l *Listing[T]) UnmarshalMsg(b []byte) ([]byte, error) {
+	fields, b, err := msgp.ReadMapHeaderBytes(b)
+	for ; fields > 0 && err == nil; fields-- {
+		var name []byte
+		if name, b, err = msgp.ReadMapKeyZC(b); err != nil {
+			break
+		}
+		switch string(name) {
+		case "Filtered":
+			l.Filtered, b, err = msgp.ReadBoolBytes(b)
+		case "Rows":
+			b, err = rpc.Next(b, &l.Rows)
+		default:
+			b, err = msgp.Skip(b)
+		}
+	}
+	return b, err
+}
+
 // FilteredByACLs tells whether rows were left out that the token may not see.
 func (l Listing[T]) FilteredByACLs() bool { return l.Filtered }
+
+// Lists are lists of strings by name. Unlike what is generated for such a map, what travels tells nil from empty lists.
+type Lists map[string][]string
+
+// MarshalMsg implements msgp.Marshaler.
+func (l Lists) MarshalMsg(b []byte) ([]byte, error) { return rpc.Append(b, (*map[string][]string)(&l)) }
+
+// UnmarshalMsg implements msgp.Unmarshaler.
+func (l *Lists) UnmarshalMsg(b []byte) ([]byte, error) { return rpc.Next(b, (*map[string][]string)(l)) }
+
+// Msgsize implements msgp.Sizer.
+func (l Lists) Msgsize() int {
+	n := msgp.MapHeaderSize
+	for name, list := range l {
+		n += msgp.StringPrefixSize + len(name) + msgp.ArrayHeaderSize
+		for _, s := range list {
+			n += msgp.StringPrefixSize + len(s)
+		}
+	}
+	return n
+}
 
 // A List is several strings in a form that can be compared with ==, as arguments of queries must be. ListOf makes one;
 // the zero value is the empty list.
@@ -71,3 +123,7 @@ func (p Pairs) in(m map[string]string) bool {
 }
 
 func (p Pairs) empty() bool { return p.list == "" }
+
+// The arguments of queries travel as the texts that they are made of.
+func textOfPairs(p Pairs) string    { return string(p.list) }
+func pairsOfText(text string) Pairs { return Pairs{List(text)} }

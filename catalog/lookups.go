@@ -39,10 +39,10 @@ func (s *Service) Nodes(tx *state.Tx, az acl.Authorizer, q *Nodes) (Listing[*Nod
 // Node answers NodeQuery.
 func (s *Service) Node(tx *state.Tx, az acl.Authorizer, q *OnNode) (*NodeServices, uint64, error) {
 	list, index, err := s.NodeServices(tx, az, q)
-	if err != nil || list.Node == nil && !list.filtered {
+	if err != nil || list.Node == nil && !list.Filtered {
 		return nil, index, err
 	}
-	answer := &NodeServices{Node: list.Node, Services: map[string]*Instance{}, filtered: list.filtered}
+	answer := &NodeServices{Node: list.Node, Services: map[string]*Instance{}, Filtered: list.Filtered}
 	for _, i := range list.Services {
 		answer.Services[i.ID] = i
 	}
@@ -73,13 +73,13 @@ func (s *Service) NodeServices(tx *state.Tx, az acl.Authorizer, q *OnNode) (*Nod
 	}
 	index := max(tx.Changed(nodeIndex+strings.ToLower(n.Node)), tx.Changed(onNodeIndex+strings.ToLower(n.Node)))
 	if !az.Allow(acl.Node, n.Node, acl.Read) {
-		answer.filtered = true
+		answer.Filtered = true
 		return answer, index, nil
 	}
 	answer.Node, answer.Services = n, []*Instance{}
 	for i := range instances.Prefix(tx.Unwatched(), "id", fold(n.Node)) {
 		if !az.Allow(acl.Service, i.Service, acl.Read) {
-			answer.filtered = true
+			answer.Filtered = true
 			continue
 		}
 		answer.Services = append(answer.Services, i.shown())
@@ -104,7 +104,7 @@ func (i *Instance) shown() *Instance {
 
 // Services answers ServicesQuery.
 func (s *Service) Services(tx *state.Tx, az acl.Authorizer, q *Services) (ServiceTags, uint64, error) {
-	answer := ServiceTags{Tags: map[string][]string{}}
+	answer := ServiceTags{Tags: Lists{}}
 	filter, err := NewFilter[*ServiceNode](q.Filter)
 	if err != nil {
 		return answer, 0, err

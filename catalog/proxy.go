@@ -11,7 +11,7 @@ type Proxy struct {
 	LocalServiceSocketPath string            `json:"LocalServiceSocketPath,omitempty" config:"local_service_socket_path"`
 	Mode                   string            `json:"Mode" config:"mode"`
 	Config                 map[string]any    `json:"Config,omitempty" config:"config" bexpr:"-" msg:"Config,allownil"`
-	Upstreams              []Upstream        `json:"Upstreams,omitempty" config:"upstreams"`
+	Upstreams              []Upstream        `json:"Upstreams,omitempty" config:"upstreams" msg:"Upstreams,allownil"`
 	MeshGateway            MeshGateway       `json:"MeshGateway" config:"mesh_gateway"`
 	Expose                 Expose            `json:"Expose" config:"expose"`
 	TransparentProxy       *TransparentProxy `json:"TransparentProxy,omitempty" config:"transparent_proxy" bexpr:"-"`
@@ -42,7 +42,7 @@ type MeshGateway struct {
 type Expose struct {
 	Checks bool         `json:"Checks,omitempty" config:"checks"`
 	Port   int          `json:"Port,omitempty" config:"port"`
-	Paths  []ExposePath `json:"Paths,omitempty" config:"paths"`
+	Paths  []ExposePath `json:"Paths,omitempty" config:"paths" msg:"Paths,allownil"`
 }
 
 // An ExposePath is one path that a proxy lets through without the mesh.

@@ -18,12 +18,16 @@ func (z *Expose) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt(o, z.Port)
 	// string "Paths"
 	o = append(o, 0xa5, 0x50, 0x61, 0x74, 0x68, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Paths)))
-	for za0001 := range z.Paths {
-		o, err = z.Paths[za0001].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Paths", za0001)
-			return
+	if z.Paths == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Paths)))
+		for za0001 := range z.Paths {
+			o, err = z.Paths[za0001].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Paths", za0001)
+				return
+			}
 		}
 	}
 	return
@@ -60,22 +64,27 @@ func (z *Expose) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Paths":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Paths")
-				return
-			}
-			if cap(z.Paths) >= int(zb0002) {
-				z.Paths = (z.Paths)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Paths = nil
 			} else {
-				z.Paths = make([]ExposePath, zb0002)
-			}
-			for za0001 := range z.Paths {
-				bts, err = z.Paths[za0001].UnmarshalMsg(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Paths", za0001)
+					err = msgp.WrapError(err, "Paths")
 					return
+				}
+				if z.Paths != nil && cap(z.Paths) >= int(zb0002) {
+					z.Paths = (z.Paths)[:zb0002]
+				} else {
+					z.Paths = make([]ExposePath, zb0002)
+				}
+				for za0001 := range z.Paths {
+					bts, err = z.Paths[za0001].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Paths", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -269,12 +278,16 @@ func (z *Proxy) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Upstreams"
 	o = append(o, 0xa9, 0x55, 0x70, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Upstreams)))
-	for za0003 := range z.Upstreams {
-		o, err = z.Upstreams[za0003].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Upstreams", za0003)
-			return
+	if z.Upstreams == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Upstreams)))
+		for za0003 := range z.Upstreams {
+			o, err = z.Upstreams[za0003].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Upstreams", za0003)
+				return
+			}
 		}
 	}
 	// string "MeshGateway"
@@ -394,22 +407,27 @@ func (z *Proxy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Upstreams":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Upstreams")
-				return
-			}
-			if cap(z.Upstreams) >= int(zb0003) {
-				z.Upstreams = (z.Upstreams)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Upstreams = nil
 			} else {
-				z.Upstreams = make([]Upstream, zb0003)
-			}
-			for za0003 := range z.Upstreams {
-				bts, err = z.Upstreams[za0003].UnmarshalMsg(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Upstreams", za0003)
+					err = msgp.WrapError(err, "Upstreams")
 					return
+				}
+				if z.Upstreams != nil && cap(z.Upstreams) >= int(zb0003) {
+					z.Upstreams = (z.Upstreams)[:zb0003]
+				} else {
+					z.Upstreams = make([]Upstream, zb0003)
+				}
+				for za0003 := range z.Upstreams {
+					bts, err = z.Upstreams[za0003].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Upstreams", za0003)
+						return
+					}
 				}
 			}
 		case "MeshGateway":

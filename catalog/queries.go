@@ -6,6 +6,11 @@ import (
 	"lictor/rpc"
 )
 
+//msgp:ignore Listing
+//msgp:shim List as:string using:string/List
+//msgp:shim Pairs as:string using:textOfPairs/pairsOfText
+//go:generate go tool msgp -o queries_gen.go -tests=false -io=false
+
 // The queries. Rows that the token may not see are left out; filters are applied to what remains. Rows come in the
 // order of node and identifier unless Near says otherwise.
 var (
@@ -41,22 +46,22 @@ type OnNode struct {
 // NodeServices is a node with its services by their identifiers.
 type NodeServices struct {
 	Node     *Node
-	Services map[string]*Instance
-	filtered bool
+	Services map[string]*Instance `msg:"Services,allownil"`
+	Filtered bool                 `json:"-"` // services, or the node, were left out that the token may not see
 }
 
 // FilteredByACLs tells whether services, or the node, were left out that the token may not see.
-func (n *NodeServices) FilteredByACLs() bool { return n != nil && n.filtered }
+func (n *NodeServices) FilteredByACLs() bool { return n != nil && n.Filtered }
 
 // NodeServiceList is a node with its services.
 type NodeServiceList struct {
 	Node     *Node
-	Services []*Instance
-	filtered bool
+	Services []*Instance `msg:"Services,allownil"`
+	Filtered bool        `json:"-"` // services, or the node, were left out that the token may not see
 }
 
 // FilteredByACLs tells whether services, or the node, were left out that the token may not see.
-func (n *NodeServiceList) FilteredByACLs() bool { return n.filtered }
+func (n *NodeServiceList) FilteredByACLs() bool { return n.Filtered }
 
 // Services asks for the names of all services with their tags, counting the instances on nodes with the metadata.
 type Services struct {
@@ -66,7 +71,7 @@ type Services struct {
 
 // ServiceTags are the tags that a service's instances have, each once and sorted, by the service's name.
 type ServiceTags struct {
-	Tags     map[string][]string
+	Tags     Lists `msg:"Tags,allownil"`
 	Filtered bool
 }
 
@@ -117,7 +122,7 @@ type ServiceHealth struct {
 type Entry struct {
 	Node    *Node
 	Service *Instance
-	Checks  []*Check
+	Checks  []*Check `msg:"Checks,allownil"`
 }
 
 // NodeChecks asks for the checks of a node and of the services on it.
@@ -150,8 +155,8 @@ type AtAddress struct{ Address string }
 
 // Holders are the nodes and the instances that have an address of their own.
 type Holders struct {
-	Nodes     []*Node
-	Instances []*Entry // without checks
+	Nodes     []*Node  `msg:"Nodes,allownil"`
+	Instances []*Entry `msg:"Instances,allownil"` // without checks
 }
 
 // VirtualAddress asks for the address that stands for a service in the mesh; "" if it has none.
@@ -166,6 +171,6 @@ type Usage struct {
 	Nodes                    int
 	Services                 int
 	ServiceInstances         int
-	ConnectServiceInstances  map[string]int // by kind
+	ConnectServiceInstances  map[string]int `msg:"ConnectServiceInstances,allownil"` // by kind
 	BillableServiceInstances int
 }

@@ -1,21 +1,23 @@
 package catalog
 
+//go:generate go tool msgp -o servicenode_gen.go -tests=false -io=false
+
 // A ServiceNode is an instance with its node in one flat row, as /v1/catalog/service shows it.
 type ServiceNode struct {
 	ID                       string
 	Node                     string
 	Address                  string
 	Datacenter               string
-	TaggedAddresses          map[string]string
-	NodeMeta                 map[string]string
+	TaggedAddresses          map[string]string `msg:"TaggedAddresses,allownil"`
+	NodeMeta                 map[string]string `msg:"NodeMeta,allownil"`
 	ServiceKind              string
 	ServiceID                string
 	ServiceName              string
-	ServiceTags              []string
+	ServiceTags              []string `msg:"ServiceTags,allownil"`
 	ServiceAddress           string
-	ServiceTaggedAddresses   map[string]ServiceAddress `json:",omitempty"`
+	ServiceTaggedAddresses   map[string]ServiceAddress `json:",omitempty" msg:"ServiceTaggedAddresses,allownil"`
 	ServiceWeights           Weights
-	ServiceMeta              map[string]string
+	ServiceMeta              map[string]string `msg:"ServiceMeta,allownil"`
 	ServicePort              int
 	ServiceSocketPath        string
 	ServiceEnableTagOverride bool

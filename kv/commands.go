@@ -9,7 +9,7 @@ import "lictor/state"
 type Put struct {
 	Key   string
 	Flags uint64
-	Value []byte
+	Value []byte `msg:"Value,allownil"`
 	CAS   bool
 	Index uint64
 }

@@ -97,7 +97,11 @@ func (z *Put) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.Flags)
 	// string "Value"
 	o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
-	o = msgp.AppendBytes(o, z.Value)
+	if z.Value == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendBytes(o, z.Value)
+	}
 	// string "CAS"
 	o = append(o, 0xa3, 0x43, 0x41, 0x53)
 	o = msgp.AppendBool(o, z.CAS)
@@ -138,10 +142,18 @@ func (z *Put) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Value":
-			z.Value, bts, err = msgp.ReadBytesBytes(bts, z.Value)
-			if err != nil {
-				err = msgp.WrapError(err, "Value")
-				return
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Value = nil
+			} else {
+				z.Value, bts, err = msgp.ReadBytesBytes(bts, z.Value)
+				if err != nil {
+					err = msgp.WrapError(err, "Value")
+					return
+				}
+				if z.Value == nil {
+					z.Value = make([]byte, 0)
+				}
 			}
 		case "CAS":
 			z.CAS, bts, err = msgp.ReadBoolBytes(bts)

@@ -15,7 +15,7 @@ type Entry struct {
 	LockIndex   uint64 // how often the lock has been acquired
 	Key         string
 	Flags       uint64 // the client's own
-	Value       []byte
+	Value       []byte `msg:"Value,allownil"`
 	Session     string `json:",omitempty"` // holder of the lock
 	CreateIndex uint64
 	ModifyIndex uint64

@@ -21,7 +21,11 @@ func (z *Entry) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.Flags)
 	// string "Value"
 	o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
-	o = msgp.AppendBytes(o, z.Value)
+	if z.Value == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendBytes(o, z.Value)
+	}
 	// string "Session"
 	o = append(o, 0xa7, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e)
 	o = msgp.AppendString(o, z.Session)
@@ -71,10 +75,18 @@ func (z *Entry) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Value":
-			z.Value, bts, err = msgp.ReadBytesBytes(bts, z.Value)
-			if err != nil {
-				err = msgp.WrapError(err, "Value")
-				return
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Value = nil
+			} else {
+				z.Value, bts, err = msgp.ReadBytesBytes(bts, z.Value)
+				if err != nil {
+					err = msgp.WrapError(err, "Value")
+					return
+				}
+				if z.Value == nil {
+					z.Value = make([]byte, 0)
+				}
 			}
 		case "Session":
 			z.Session, bts, err = msgp.ReadStringBytes(bts)

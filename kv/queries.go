@@ -8,6 +8,8 @@ import (
 	"lictor/state"
 )
 
+//go:generate go tool msgp -o queries_gen.go -tests=false -io=false
+
 // The queries. Their answers hold what the token may read, in the order of the keys.
 var (
 	GetQuery  = rpc.Query[Get, []*Entry]{Name: "KV.Get"}

@@ -2,41 +2,52 @@ package rpc
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
 	"time"
 )
 
-// The first byte of a connection to port 8300 says what it speaks.
-const (
-	ProtocolRaft byte = 1
-)
+// Limits bound what strangers can hold of a Mux. What is zero gets the default.
+type Limits struct {
+	Handshake         time.Duration // how long a new connection may take for its greeting; 5 s
+	MaxConnsPerClient int           // connections of calls and transfers from one address; 0 means no limit
+}
 
-// handshakeTimeout bounds how long a new connection may wait with its first byte.
-const handshakeTimeout = 5 * time.Second
+// defaultHandshake bounds how long a new connection may take before it is of use.
+const defaultHandshake = 5 * time.Second
 
-// A Mux shares one listener between several protocols. Connections that do not name one of them are closed.
+// A Mux shares one listener between several protocols. Connections that do not name one of them, or that mean another
+// node, are closed.
 type Mux struct {
-	listener net.Listener
-	log      *slog.Logger
-	branches map[byte]*branch
-	mu       sync.Mutex // guards pending
-	pending  map[net.Conn]bool
-	running  sync.WaitGroup
-	closed   chan struct{}
-	once     sync.Once
+	listener   net.Listener
+	id         string
+	log        *slog.Logger
+	limits     Limits
+	branches   map[byte]*branch
+	clients    census
+	mu         sync.Mutex // guards pending and complained
+	pending    map[net.Conn]bool
+	complained time.Time
+	running    sync.WaitGroup
+	closed     chan struct{}
+	once       sync.Once
 }
 
-// NewMux takes over the listener. Serve starts it, once all protocols are known.
-func NewMux(l net.Listener, log *slog.Logger) *Mux {
-	return &Mux{listener: l, log: log, branches: map[byte]*branch{}, pending: map[net.Conn]bool{}, closed: make(chan struct{})}
+// NewMux takes over the listener of the node with this id. Serve starts it, once all protocols are known.
+func NewMux(l net.Listener, id string, log *slog.Logger, limits Limits) *Mux {
+	if limits.Handshake <= 0 {
+		limits.Handshake = defaultHandshake
+	}
+	return &Mux{
+		listener: l, id: id, log: log, limits: limits, branches: map[byte]*branch{}, pending: map[net.Conn]bool{},
+		clients: census{most: limits.MaxConnsPerClient}, closed: make(chan struct{}),
+	}
 }
 
-// Protocol is a listener of the connections whose first byte is b, which has been read when Accept returns them.
+// Protocol is a listener of the connections that speak b. Their greeting has been read when Accept returns them.
 func (m *Mux) Protocol(b byte) net.Listener {
-	br := &branch{mux: m, conns: make(chan net.Conn)}
+	br := &branch{mux: m, conns: make(chan net.Conn), closed: make(chan struct{})}
 	m.branches[b] = br
 	return br
 }
@@ -46,46 +57,75 @@ func (m *Mux) Serve() {
 	m.running.Add(1)
 	go func() {
 		defer m.running.Done()
-		for {
-			conn, err := m.listener.Accept()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if err != nil {
-				m.log.Warn("failed to accept a connection", "error", err)
-				select {
-				case <-time.After(50 * time.Millisecond):
-					continue
-				case <-m.closed:
-					return
-				}
-			}
+		accept(m.listener, m.log, m.closed, func(conn net.Conn) {
 			m.running.Add(1)
 			go m.route(conn)
-		}
+		})
 	}()
 }
 
-// route reads the first byte and hands the connection over.
+// accept takes connections until the listener is closed. When it cannot, for want of descriptors for example, it
+// tries again a little later, unless stop is closed.
+func accept(l net.Listener, log *slog.Logger, stop <-chan struct{}, take func(net.Conn)) {
+	for {
+		conn, err := l.Accept()
+		if err == nil {
+			take(conn)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		log.Warn("failed to accept a connection", "error", err)
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-stop:
+			return
+		}
+	}
+}
+
+// route reads the greeting and hands the connection over.
 func (m *Mux) route(conn net.Conn) {
 	defer m.running.Done()
 	if !m.track(conn) {
 		return
 	}
-	var first [1]byte
-	conn.SetReadDeadline(time.Now().Add(handshakeTimeout))
-	_, err := io.ReadFull(conn, first[:])
+	conn.SetReadDeadline(time.Now().Add(m.limits.Handshake))
+	protocol, id, err := readGreeting(conn, func(b byte) bool { return m.branches[b] != nil })
 	m.untrack(conn)
-	br := m.branches[first[0]]
-	if err != nil || br == nil {
+	switch {
+	case err != nil:
+		conn.Close()
+		return
+	case id != "" && id != m.id:
+		m.log.Debug("refused a connection that is meant for another node", "from", conn.RemoteAddr(), "node_id", id)
 		conn.Close()
 		return
 	}
 	conn.SetReadDeadline(time.Time{})
-	select {
-	case br.conns <- conn:
-	case <-m.closed:
-		conn.Close()
+	if protocol == ProtocolCalls || protocol == ProtocolBulk {
+		admitted := m.clients.admit(conn)
+		if admitted == nil {
+			m.complain(conn.RemoteAddr())
+			return
+		}
+		conn = admitted
+	}
+	m.branches[protocol].offer(conn)
+}
+
+// complain tells the operator that there are too many connections, once a second at most.
+func (m *Mux) complain(from net.Addr) {
+	m.mu.Lock()
+	now := time.Now()
+	due := now.Sub(m.complained) >= time.Second
+	if due {
+		m.complained = now
+	}
+	m.mu.Unlock()
+	if due {
+		m.log.Warn("refused a connection beyond rpc_max_conns_per_client", "from", from, "limit", m.limits.MaxConnsPerClient)
 	}
 }
 
@@ -126,20 +166,42 @@ func (m *Mux) Close() error {
 
 // A branch is the listener of one protocol.
 type branch struct {
-	mux   *Mux
-	conns chan net.Conn
+	mux    *Mux
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+// offer hands the connection to whoever accepts, or closes it when nobody will.
+func (b *branch) offer(conn net.Conn) {
+	select {
+	case b.conns <- conn:
+	case <-b.closed:
+		conn.Close()
+	case <-b.mux.closed:
+		conn.Close()
+	}
 }
 
 func (b *branch) Accept() (net.Conn, error) {
 	select {
+	case <-b.closed:
+		return nil, net.ErrClosed
+	default:
+	}
+	select {
 	case conn := <-b.conns:
 		return conn, nil
+	case <-b.closed:
 	case <-b.mux.closed:
-		return nil, net.ErrClosed
 	}
+	return nil, net.ErrClosed
 }
 
-// Close does nothing: the Mux owns the listener.
-func (b *branch) Close() error { return nil }
+// Close ends Accept; connections of the protocol are then refused. The Mux goes on.
+func (b *branch) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
+}
 
 func (b *branch) Addr() net.Addr { return b.mux.listener.Addr() }

@@ -20,7 +20,7 @@ func serveMux(t testing.TB, protocol byte) (address string, mux *rpc.Mux) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux = rpc.NewMux(l, slog.New(slog.DiscardHandler))
+	mux = rpc.NewMux(l, "us", slog.New(slog.DiscardHandler), rpc.Limits{})
 	known := mux.Protocol(protocol)
 	ended := make(chan struct{})
 	go func() { // ends when the Mux is closed
@@ -72,7 +72,7 @@ func TestFirstByteChooses(t *testing.T) {
 	address, _ := serveMux(t, ours)
 	for first := range 256 {
 		conn := dial(t, address)
-		if _, err := conn.Write([]byte{byte(first)}); err != nil {
+		if err := rpc.Greet(conn, byte(first), ""); err != nil {
 			t.Fatal(err)
 		}
 		if first != ours {
@@ -93,7 +93,7 @@ func TestCloseHangsUp(t *testing.T) {
 	address, mux := serveMux(t, 7)
 	silent := dial(t, address)
 	other := dial(t, address) // accepted after the silent one
-	if _, err := other.Write([]byte{9}); err != nil {
+	if err := rpc.Greet(other, 9, ""); err != nil {
 		t.Fatal(err)
 	}
 	closed(t, other)

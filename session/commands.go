@@ -35,7 +35,7 @@ func (c *Create) Apply(tx *state.Tx) (any, error) {
 
 // A Destroy ends sessions. Those that are not there have ended already.
 type Destroy struct {
-	IDs []string
+	IDs []string `msg:"IDs,allownil"`
 }
 
 // Apply answers nothing.
@@ -50,7 +50,7 @@ func (d *Destroy) Apply(tx *state.Tx) (any, error) {
 type Lock struct {
 	Key     string
 	Flags   uint64
-	Value   []byte
+	Value   []byte `msg:"Value,allownil"`
 	Session string
 	Release bool
 	Seen    uint64 // the log index up to which lock delays have been looked at; see Acquire

@@ -68,9 +68,13 @@ func (z *Destroy) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 1
 	// string "IDs"
 	o = append(o, 0x81, 0xa3, 0x49, 0x44, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.IDs)))
-	for za0001 := range z.IDs {
-		o = msgp.AppendString(o, z.IDs[za0001])
+	if z.IDs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.IDs)))
+		for za0001 := range z.IDs {
+			o = msgp.AppendString(o, z.IDs[za0001])
+		}
 	}
 	return
 }
@@ -94,22 +98,27 @@ func (z *Destroy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "IDs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "IDs")
-				return
-			}
-			if cap(z.IDs) >= int(zb0002) {
-				z.IDs = (z.IDs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.IDs = nil
 			} else {
-				z.IDs = make([]string, zb0002)
-			}
-			for za0001 := range z.IDs {
-				z.IDs[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "IDs", za0001)
+					err = msgp.WrapError(err, "IDs")
 					return
+				}
+				if z.IDs != nil && cap(z.IDs) >= int(zb0002) {
+					z.IDs = (z.IDs)[:zb0002]
+				} else {
+					z.IDs = make([]string, zb0002)
+				}
+				for za0001 := range z.IDs {
+					z.IDs[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "IDs", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -145,7 +154,11 @@ func (z *Lock) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.Flags)
 	// string "Value"
 	o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
-	o = msgp.AppendBytes(o, z.Value)
+	if z.Value == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendBytes(o, z.Value)
+	}
 	// string "Session"
 	o = append(o, 0xa7, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e)
 	o = msgp.AppendString(o, z.Session)
@@ -189,10 +202,18 @@ func (z *Lock) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Value":
-			z.Value, bts, err = msgp.ReadBytesBytes(bts, z.Value)
-			if err != nil {
-				err = msgp.WrapError(err, "Value")
-				return
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Value = nil
+			} else {
+				z.Value, bts, err = msgp.ReadBytesBytes(bts, z.Value)
+				if err != nil {
+					err = msgp.WrapError(err, "Value")
+					return
+				}
+				if z.Value == nil {
+					z.Value = make([]byte, 0)
+				}
 			}
 		case "Session":
 			z.Session, bts, err = msgp.ReadStringBytes(bts)

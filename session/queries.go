@@ -9,6 +9,8 @@ import (
 	"lictor/state"
 )
 
+//go:generate go tool msgp -o queries_gen.go -tests=false -io=false
+
 // The queries. Their answers hold what the token may read.
 var (
 	InfoQuery = rpc.Query[Info, Listing]{Name: "Session.Info"}

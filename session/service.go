@@ -12,6 +12,9 @@ import (
 	"lictor/state"
 )
 
+//msgp:ignore Service
+//go:generate go tool msgp -o service_gen.go -tests=false -io=false
+
 // The methods. Create answers the new session's ID; Destroy answers true; Lock answers whether the lock was acquired or
 // given up.
 var (
@@ -65,6 +68,9 @@ func (s *Service) prepare(n *Session) error {
 	case KeysRelease, KeysDelete:
 	default:
 		return errBehavior(n.Behavior)
+	}
+	if len(n.ServiceChecks) == 0 {
+		n.ServiceChecks = nil // as it is shown
 	}
 	if n.TTL == "" {
 		return nil

@@ -21,8 +21,8 @@ type Session struct {
 	Name          string
 	Node          string
 	NodeChecks    CheckIDs
-	ServiceChecks []ServiceCheck
-	Checks        []string `json:",omitempty"` // as older clients send them: of the node or of services on it
+	ServiceChecks []ServiceCheck `msg:"ServiceChecks,allownil"`
+	Checks        []string       `json:",omitempty" msg:"Checks,allownil"` // as older clients send them: of the node or of services on it
 	LockDelay     time.Duration
 	Behavior      string
 	TTL           string // as the client sent it; "" is none

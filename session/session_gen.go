@@ -221,21 +221,29 @@ func (z *Session) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "ServiceChecks"
 	o = append(o, 0xad, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x43, 0x68, 0x65, 0x63, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ServiceChecks)))
-	for za0002 := range z.ServiceChecks {
-		// map header, size 2
-		// string "ID"
-		o = append(o, 0x82, 0xa2, 0x49, 0x44)
-		o = msgp.AppendString(o, z.ServiceChecks[za0002].ID)
-		// string "Namespace"
-		o = append(o, 0xa9, 0x4e, 0x61, 0x6d, 0x65, 0x73, 0x70, 0x61, 0x63, 0x65)
-		o = msgp.AppendString(o, z.ServiceChecks[za0002].Namespace)
+	if z.ServiceChecks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ServiceChecks)))
+		for za0002 := range z.ServiceChecks {
+			// map header, size 2
+			// string "ID"
+			o = append(o, 0x82, 0xa2, 0x49, 0x44)
+			o = msgp.AppendString(o, z.ServiceChecks[za0002].ID)
+			// string "Namespace"
+			o = append(o, 0xa9, 0x4e, 0x61, 0x6d, 0x65, 0x73, 0x70, 0x61, 0x63, 0x65)
+			o = msgp.AppendString(o, z.ServiceChecks[za0002].Namespace)
+		}
 	}
 	// string "Checks"
 	o = append(o, 0xa6, 0x43, 0x68, 0x65, 0x63, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Checks)))
-	for za0003 := range z.Checks {
-		o = msgp.AppendString(o, z.Checks[za0003])
+	if z.Checks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Checks)))
+		for za0003 := range z.Checks {
+			o = msgp.AppendString(o, z.Checks[za0003])
+		}
 	}
 	// string "LockDelay"
 	o = append(o, 0xa9, 0x4c, 0x6f, 0x63, 0x6b, 0x44, 0x65, 0x6c, 0x61, 0x79)
@@ -311,70 +319,80 @@ func (z *Session) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "ServiceChecks":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ServiceChecks")
-				return
-			}
-			if cap(z.ServiceChecks) >= int(zb0003) {
-				z.ServiceChecks = (z.ServiceChecks)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ServiceChecks = nil
 			} else {
-				z.ServiceChecks = make([]ServiceCheck, zb0003)
-			}
-			for za0002 := range z.ServiceChecks {
-				var zb0004 uint32
-				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ServiceChecks", za0002)
+					err = msgp.WrapError(err, "ServiceChecks")
 					return
 				}
-				for zb0004 > 0 {
-					zb0004--
-					field, bts, err = msgp.ReadMapKeyZC(bts)
+				if z.ServiceChecks != nil && cap(z.ServiceChecks) >= int(zb0003) {
+					z.ServiceChecks = (z.ServiceChecks)[:zb0003]
+				} else {
+					z.ServiceChecks = make([]ServiceCheck, zb0003)
+				}
+				for za0002 := range z.ServiceChecks {
+					var zb0004 uint32
+					zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 					if err != nil {
 						err = msgp.WrapError(err, "ServiceChecks", za0002)
 						return
 					}
-					switch msgp.UnsafeString(field) {
-					case "ID":
-						z.ServiceChecks[za0002].ID, bts, err = msgp.ReadStringBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "ServiceChecks", za0002, "ID")
-							return
-						}
-					case "Namespace":
-						z.ServiceChecks[za0002].Namespace, bts, err = msgp.ReadStringBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "ServiceChecks", za0002, "Namespace")
-							return
-						}
-					default:
-						bts, err = msgp.Skip(bts)
+					for zb0004 > 0 {
+						zb0004--
+						field, bts, err = msgp.ReadMapKeyZC(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "ServiceChecks", za0002)
 							return
+						}
+						switch msgp.UnsafeString(field) {
+						case "ID":
+							z.ServiceChecks[za0002].ID, bts, err = msgp.ReadStringBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "ServiceChecks", za0002, "ID")
+								return
+							}
+						case "Namespace":
+							z.ServiceChecks[za0002].Namespace, bts, err = msgp.ReadStringBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "ServiceChecks", za0002, "Namespace")
+								return
+							}
+						default:
+							bts, err = msgp.Skip(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "ServiceChecks", za0002)
+								return
+							}
 						}
 					}
 				}
 			}
 		case "Checks":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Checks")
-				return
-			}
-			if cap(z.Checks) >= int(zb0005) {
-				z.Checks = (z.Checks)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Checks = nil
 			} else {
-				z.Checks = make([]string, zb0005)
-			}
-			for za0003 := range z.Checks {
-				z.Checks[za0003], bts, err = msgp.ReadStringBytes(bts)
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Checks", za0003)
+					err = msgp.WrapError(err, "Checks")
 					return
+				}
+				if z.Checks != nil && cap(z.Checks) >= int(zb0005) {
+					z.Checks = (z.Checks)[:zb0005]
+				} else {
+					z.Checks = make([]string, zb0005)
+				}
+				for za0003 := range z.Checks {
+					z.Checks[za0003], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Checks", za0003)
+						return
+					}
 				}
 			}
 		case "LockDelay":

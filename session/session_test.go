@@ -19,6 +19,7 @@ import (
 
 	"lictor/acl"
 	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/session"
 	"lictor/state"
@@ -60,7 +61,7 @@ func (c *cluster) DB() *state.DB { return c.log.DB() }
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	log, err := state.NewLocal(10, slices.Concat(kv.Tables(), catalog.Tables(), session.Tables())...)
+	log, err := state.NewLocal(10, slices.Concat(kv.Tables(), catalog.Tables(), coordinate.Tables(), session.Tables())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +199,27 @@ func TestCascade(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestPlacesGoWithTheirNodes(t *testing.T) {
+	c := newCluster(t)
+	place := func(node string) *coordinate.Entry {
+		return &coordinate.Entry{Node: node, Coord: &coordinate.Coordinate{Vec: make([]float64, coordinate.Dimensions)}}
+	}
+	update := &coordinate.BatchUpdate{Entries: []*coordinate.Entry{place("n1"), place("gone")}}
+	known := func(node string) bool {
+		_, ok := coordinate.Distance(c.DB().Read(), node, node)
+		return ok
+	}
+	c.do(t, update)
+	if !known("n1") || known("gone") {
+		t.Errorf("after an update: n1 %v, gone %v", known("n1"), known("gone"))
+	}
+	c.do(t, &catalog.Deregister{Node: "N1"})
+	c.do(t, update)
+	if known("n1") {
+		t.Error("a node is gone, its place is not")
 	}
 }
 

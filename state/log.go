@@ -7,6 +7,9 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
+//msgp:ignore Command Isolated Log logError
+//go:generate go tool msgp -o log_gen.go -tests=false -io=false
+
 // A Command is one replicated change. Apply must be deterministic: identifiers, times and random choices are made
 // before and carried in the command. What it returns is handed to who called Log.Apply on this server; its error, too,
 // and then it has changed nothing (see Isolated).

@@ -12,6 +12,9 @@ import (
 	"lictor/state"
 )
 
+//msgp:ignore Service
+//go:generate go tool msgp -o service_gen.go -tests=false -io=false
+
 // The methods. A transaction that only reads comes by ReadMethod, any other by WriteMethod.
 var (
 	WriteMethod = rpc.Method[Ops, Response]{Name: "Txn.Write"}

@@ -95,8 +95,8 @@ type OpError struct {
 
 // A Response is the outcome of a transaction that may write: errors, or the results of what was done.
 type Response struct {
-	Results []Result
-	Errors  []OpError
+	Results []Result  `msg:"Results,allownil"`
+	Errors  []OpError `msg:"Errors,allownil"`
 }
 
 // A ReadResponse is the outcome of a transaction that only reads, as it is shown, with the freshness of the read. If the
@@ -104,12 +104,12 @@ type Response struct {
 type ReadResponse struct {
 	Backend               int
 	ConsistencyLevel      string
-	Errors                []OpError
+	Errors                []OpError `msg:"Errors,allownil"`
 	Index                 uint64
 	KnownLeader           bool
 	LastContact           time.Duration
 	NotModified           bool
-	Results               []Result
+	Results               []Result `msg:"Results,allownil"`
 	ResultsFilteredByACLs bool
 }
 

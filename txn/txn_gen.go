@@ -789,15 +789,19 @@ func (z *ReadResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.ConsistencyLevel)
 	// string "Errors"
 	o = append(o, 0xa6, 0x45, 0x72, 0x72, 0x6f, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Errors)))
-	for za0001 := range z.Errors {
-		// map header, size 2
-		// string "OpIndex"
-		o = append(o, 0x82, 0xa7, 0x4f, 0x70, 0x49, 0x6e, 0x64, 0x65, 0x78)
-		o = msgp.AppendInt(o, z.Errors[za0001].OpIndex)
-		// string "What"
-		o = append(o, 0xa4, 0x57, 0x68, 0x61, 0x74)
-		o = msgp.AppendString(o, z.Errors[za0001].What)
+	if z.Errors == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Errors)))
+		for za0001 := range z.Errors {
+			// map header, size 2
+			// string "OpIndex"
+			o = append(o, 0x82, 0xa7, 0x4f, 0x70, 0x49, 0x6e, 0x64, 0x65, 0x78)
+			o = msgp.AppendInt(o, z.Errors[za0001].OpIndex)
+			// string "What"
+			o = append(o, 0xa4, 0x57, 0x68, 0x61, 0x74)
+			o = msgp.AppendString(o, z.Errors[za0001].What)
+		}
 	}
 	// string "Index"
 	o = append(o, 0xa5, 0x49, 0x6e, 0x64, 0x65, 0x78)
@@ -813,12 +817,16 @@ func (z *ReadResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.NotModified)
 	// string "Results"
 	o = append(o, 0xa7, 0x52, 0x65, 0x73, 0x75, 0x6c, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Results)))
-	for za0002 := range z.Results {
-		o, err = z.Results[za0002].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Results", za0002)
-			return
+	if z.Results == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Results)))
+		for za0002 := range z.Results {
+			o, err = z.Results[za0002].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Results", za0002)
+				return
+			}
 		}
 	}
 	// string "ResultsFilteredByACLs"
@@ -858,49 +866,54 @@ func (z *ReadResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Errors":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Errors")
-				return
-			}
-			if cap(z.Errors) >= int(zb0002) {
-				z.Errors = (z.Errors)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Errors = nil
 			} else {
-				z.Errors = make([]OpError, zb0002)
-			}
-			for za0001 := range z.Errors {
-				var zb0003 uint32
-				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Errors", za0001)
+					err = msgp.WrapError(err, "Errors")
 					return
 				}
-				for zb0003 > 0 {
-					zb0003--
-					field, bts, err = msgp.ReadMapKeyZC(bts)
+				if z.Errors != nil && cap(z.Errors) >= int(zb0002) {
+					z.Errors = (z.Errors)[:zb0002]
+				} else {
+					z.Errors = make([]OpError, zb0002)
+				}
+				for za0001 := range z.Errors {
+					var zb0003 uint32
+					zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 					if err != nil {
 						err = msgp.WrapError(err, "Errors", za0001)
 						return
 					}
-					switch msgp.UnsafeString(field) {
-					case "OpIndex":
-						z.Errors[za0001].OpIndex, bts, err = msgp.ReadIntBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "Errors", za0001, "OpIndex")
-							return
-						}
-					case "What":
-						z.Errors[za0001].What, bts, err = msgp.ReadStringBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "Errors", za0001, "What")
-							return
-						}
-					default:
-						bts, err = msgp.Skip(bts)
+					for zb0003 > 0 {
+						zb0003--
+						field, bts, err = msgp.ReadMapKeyZC(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "Errors", za0001)
 							return
+						}
+						switch msgp.UnsafeString(field) {
+						case "OpIndex":
+							z.Errors[za0001].OpIndex, bts, err = msgp.ReadIntBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Errors", za0001, "OpIndex")
+								return
+							}
+						case "What":
+							z.Errors[za0001].What, bts, err = msgp.ReadStringBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Errors", za0001, "What")
+								return
+							}
+						default:
+							bts, err = msgp.Skip(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Errors", za0001)
+								return
+							}
 						}
 					}
 				}
@@ -930,22 +943,27 @@ func (z *ReadResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Results":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Results")
-				return
-			}
-			if cap(z.Results) >= int(zb0004) {
-				z.Results = (z.Results)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Results = nil
 			} else {
-				z.Results = make([]Result, zb0004)
-			}
-			for za0002 := range z.Results {
-				bts, err = z.Results[za0002].UnmarshalMsg(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Results", za0002)
+					err = msgp.WrapError(err, "Results")
 					return
+				}
+				if z.Results != nil && cap(z.Results) >= int(zb0004) {
+					z.Results = (z.Results)[:zb0004]
+				} else {
+					z.Results = make([]Result, zb0004)
+				}
+				for za0002 := range z.Results {
+					bts, err = z.Results[za0002].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Results", za0002)
+						return
+					}
 				}
 			}
 		case "ResultsFilteredByACLs":
@@ -986,25 +1004,33 @@ func (z *Response) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 2
 	// string "Results"
 	o = append(o, 0x82, 0xa7, 0x52, 0x65, 0x73, 0x75, 0x6c, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Results)))
-	for za0001 := range z.Results {
-		o, err = z.Results[za0001].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Results", za0001)
-			return
+	if z.Results == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Results)))
+		for za0001 := range z.Results {
+			o, err = z.Results[za0001].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Results", za0001)
+				return
+			}
 		}
 	}
 	// string "Errors"
 	o = append(o, 0xa6, 0x45, 0x72, 0x72, 0x6f, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Errors)))
-	for za0002 := range z.Errors {
-		// map header, size 2
-		// string "OpIndex"
-		o = append(o, 0x82, 0xa7, 0x4f, 0x70, 0x49, 0x6e, 0x64, 0x65, 0x78)
-		o = msgp.AppendInt(o, z.Errors[za0002].OpIndex)
-		// string "What"
-		o = append(o, 0xa4, 0x57, 0x68, 0x61, 0x74)
-		o = msgp.AppendString(o, z.Errors[za0002].What)
+	if z.Errors == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Errors)))
+		for za0002 := range z.Errors {
+			// map header, size 2
+			// string "OpIndex"
+			o = append(o, 0x82, 0xa7, 0x4f, 0x70, 0x49, 0x6e, 0x64, 0x65, 0x78)
+			o = msgp.AppendInt(o, z.Errors[za0002].OpIndex)
+			// string "What"
+			o = append(o, 0xa4, 0x57, 0x68, 0x61, 0x74)
+			o = msgp.AppendString(o, z.Errors[za0002].What)
+		}
 	}
 	return
 }
@@ -1028,68 +1054,78 @@ func (z *Response) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Results":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Results")
-				return
-			}
-			if cap(z.Results) >= int(zb0002) {
-				z.Results = (z.Results)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Results = nil
 			} else {
-				z.Results = make([]Result, zb0002)
-			}
-			for za0001 := range z.Results {
-				bts, err = z.Results[za0001].UnmarshalMsg(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Results", za0001)
+					err = msgp.WrapError(err, "Results")
 					return
+				}
+				if z.Results != nil && cap(z.Results) >= int(zb0002) {
+					z.Results = (z.Results)[:zb0002]
+				} else {
+					z.Results = make([]Result, zb0002)
+				}
+				for za0001 := range z.Results {
+					bts, err = z.Results[za0001].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Results", za0001)
+						return
+					}
 				}
 			}
 		case "Errors":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Errors")
-				return
-			}
-			if cap(z.Errors) >= int(zb0003) {
-				z.Errors = (z.Errors)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Errors = nil
 			} else {
-				z.Errors = make([]OpError, zb0003)
-			}
-			for za0002 := range z.Errors {
-				var zb0004 uint32
-				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Errors", za0002)
+					err = msgp.WrapError(err, "Errors")
 					return
 				}
-				for zb0004 > 0 {
-					zb0004--
-					field, bts, err = msgp.ReadMapKeyZC(bts)
+				if z.Errors != nil && cap(z.Errors) >= int(zb0003) {
+					z.Errors = (z.Errors)[:zb0003]
+				} else {
+					z.Errors = make([]OpError, zb0003)
+				}
+				for za0002 := range z.Errors {
+					var zb0004 uint32
+					zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 					if err != nil {
 						err = msgp.WrapError(err, "Errors", za0002)
 						return
 					}
-					switch msgp.UnsafeString(field) {
-					case "OpIndex":
-						z.Errors[za0002].OpIndex, bts, err = msgp.ReadIntBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "Errors", za0002, "OpIndex")
-							return
-						}
-					case "What":
-						z.Errors[za0002].What, bts, err = msgp.ReadStringBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "Errors", za0002, "What")
-							return
-						}
-					default:
-						bts, err = msgp.Skip(bts)
+					for zb0004 > 0 {
+						zb0004--
+						field, bts, err = msgp.ReadMapKeyZC(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "Errors", za0002)
 							return
+						}
+						switch msgp.UnsafeString(field) {
+						case "OpIndex":
+							z.Errors[za0002].OpIndex, bts, err = msgp.ReadIntBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Errors", za0002, "OpIndex")
+								return
+							}
+						case "What":
+							z.Errors[za0002].What, bts, err = msgp.ReadStringBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Errors", za0002, "What")
+								return
+							}
+						default:
+							bts, err = msgp.Skip(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Errors", za0002)
+								return
+							}
 						}
 					}
 				}

@@ -11,6 +11,7 @@ import (
 
 	"lictor/acl"
 	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/session"
 	"lictor/state"
@@ -19,7 +20,7 @@ import (
 
 func newService(t testing.TB) *txn.Service {
 	t.Helper()
-	log, err := state.NewLocal(10, slices.Concat(kv.Tables(), catalog.Tables(), session.Tables())...)
+	log, err := state.NewLocal(10, slices.Concat(kv.Tables(), catalog.Tables(), coordinate.Tables(), session.Tables())...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,50 @@
+package rpc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+)
+
+// The first byte of a connection to port 8300 says what it speaks.
+const (
+	ProtocolRaft  byte = 1 // Raft between servers
+	ProtocolCalls byte = 2 // many calls at once: see Pool.Call and Pool.Stream
+	ProtocolBulk  byte = 3 // one large transfer: see Pool.Transfer
+)
+
+var errProtocol = errors.New("unknown protocol")
+
+// Greet writes what every connection to port 8300 begins with: what it speaks and the id of the node that is meant, so
+// that an address that has passed to another node does not deliver to it. An id of "" means whoever answers. Who dials
+// greets; the deadline for it is set by the caller.
+//
+//	0          1          2
+//	+----------+----------+----- ... -----+
+//	| protocol | length   | id            |
+//	+----------+----------+----- ... -----+
+func Greet(conn net.Conn, protocol byte, id string) error {
+	if len(id) > 255 {
+		return fmt.Errorf("the id of a node has %d bytes, and 255 are the most", len(id))
+	}
+	_, err := conn.Write(append([]byte{protocol, byte(len(id))}, id...))
+	return err
+}
+
+// readGreeting reads no byte beyond the greeting, and none after the first if that is not known to speak.
+func readGreeting(conn io.Reader, speaks func(protocol byte) bool) (protocol byte, id string, err error) {
+	var b [256]byte
+	if _, err := io.ReadFull(conn, b[:1]); err != nil {
+		return 0, "", err
+	}
+	if protocol = b[0]; !speaks(protocol) {
+		return protocol, "", errProtocol
+	}
+	if _, err := io.ReadFull(conn, b[:1]); err != nil {
+		return protocol, "", err
+	}
+	name := b[:b[0]]
+	_, err = io.ReadFull(conn, name)
+	return protocol, string(name), err
+}
