@@ -9,7 +9,11 @@ import (
 
 //go:generate go tool msgp -o commands_gen.go -tests=false -io=false
 
-// A BatchUpdate writes the places of nodes.
+// Placed states that the place of a node was written. Whoever knows the nodes has to Remove it if there is none of that
+// name, in the same transaction.
+type Placed struct{ Node string }
+
+// A BatchUpdate writes the places of nodes, and states Placed for each that has changed.
 type BatchUpdate struct {
 	Entries []*Entry
 }
@@ -20,14 +24,20 @@ func (b *BatchUpdate) Apply(tx *state.Tx) (any, error) {
 		if e == nil || e.Node == "" || !e.Coord.Valid() {
 			continue
 		}
-		old := entries.Get(tx, key(e.Node)+e.Segment)
-		if old != nil && old.Node == e.Node && old.Coord.same(e.Coord) {
+		if stored(tx, e) {
 			continue
 		}
 		entries.Insert(tx, e)
+		tx.Emit(Placed{e.Node})
 		tx.Touch(nodeIndex + strings.ToLower(e.Node))
 	}
 	return nil, nil
+}
+
+// stored tells whether the place is the one that is stored.
+func stored(tx *state.Tx, e *Entry) bool {
+	old := entries.Get(tx, key(e.Node)+e.Segment)
+	return old != nil && old.Node == e.Node && old.Coord.same(e.Coord)
 }
 
 func (c *Coordinate) same(d *Coordinate) bool {

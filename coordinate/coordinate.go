@@ -18,7 +18,7 @@ const Dimensions = 8
 // A Coordinate is a place: a point in a space in which distances are seconds, a height above it for the way from the
 // node to the network, an adjustment that this node's measurements ask for, and how far off the whole may be.
 type Coordinate struct {
-	Vec        []float64
+	Vec        []float64 `msg:"Vec,allownil"`
 	Error      float64
 	Adjustment float64
 	Height     float64

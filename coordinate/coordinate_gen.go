@@ -12,9 +12,13 @@ func (z *Coordinate) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 4
 	// string "Vec"
 	o = append(o, 0x84, 0xa3, 0x56, 0x65, 0x63)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Vec)))
-	for za0001 := range z.Vec {
-		o = msgp.AppendFloat64(o, z.Vec[za0001])
+	if z.Vec == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Vec)))
+		for za0001 := range z.Vec {
+			o = msgp.AppendFloat64(o, z.Vec[za0001])
+		}
 	}
 	// string "Error"
 	o = append(o, 0xa5, 0x45, 0x72, 0x72, 0x6f, 0x72)
@@ -47,22 +51,27 @@ func (z *Coordinate) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Vec":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Vec")
-				return
-			}
-			if cap(z.Vec) >= int(zb0002) {
-				z.Vec = (z.Vec)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Vec = nil
 			} else {
-				z.Vec = make([]float64, zb0002)
-			}
-			for za0001 := range z.Vec {
-				z.Vec[za0001], bts, err = msgp.ReadFloat64Bytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Vec", za0001)
+					err = msgp.WrapError(err, "Vec")
 					return
+				}
+				if z.Vec != nil && cap(z.Vec) >= int(zb0002) {
+					z.Vec = (z.Vec)[:zb0002]
+				} else {
+					z.Vec = make([]float64, zb0002)
+				}
+				for za0001 := range z.Vec {
+					z.Vec[za0001], bts, err = msgp.ReadFloat64Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Vec", za0001)
+						return
+					}
 				}
 			}
 		case "Error":

@@ -8,6 +8,8 @@ import (
 	"lictor/state"
 )
 
+//go:generate go tool msgp -o queries_gen.go -tests=false -io=false
+
 // The queries. Their answers hold the nodes that the token may read, in the order of their names, and are not nil.
 var (
 	NodesQuery = rpc.Query[Nodes, []*Entry]{Name: "Coordinate.Nodes"}

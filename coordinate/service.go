@@ -9,6 +9,9 @@ import (
 	"lictor/state"
 )
 
+//msgp:ignore Service
+//go:generate go tool msgp -o service_gen.go -tests=false -io=false
+
 // The methods.
 var (
 	UpdateMethod      = rpc.Method[Update, struct{}]{Name: "Coordinate.Update", Repeatable: true}
@@ -26,21 +29,23 @@ type Update struct {
 // A Datacenter tells the places of a datacenter's servers in the space of the WAN.
 type Datacenter struct {
 	Datacenter  string
-	AreaID      string // "wan"
-	Coordinates []Entry
+	AreaID      string  // "wan"
+	Coordinates []Entry `msg:"Coordinates,allownil"`
 }
 
 // A Service answers the package's methods and queries on a server.
 type Service struct {
 	Log state.Log
+	// Batcher writes the places that agents report; nil writes each at once.
+	Batcher *Batcher
 	// Known tells whether a node is in the catalog; nil knows all.
 	Known func(tx *state.Tx, node string) bool
 	// Datacenters tells what the WAN pool knows; nil knows of no datacenter.
 	Datacenters func() []Datacenter
 }
 
-// Update writes the place of a node. That of a node that is not in the catalog is dropped in silence, because it may
-// have left while its update was under way.
+// Update writes the place of a node, at once or by the Batcher. That of a node that is not in the catalog is dropped in
+// silence, because it may have left while its update was under way.
 func (s *Service) Update(ctx context.Context, az acl.Authorizer, u *Update) (struct{}, error) {
 	if err := acl.Require(az, acl.Node, u.Node, acl.Write); err != nil {
 		return struct{}{}, err
@@ -54,7 +59,12 @@ func (s *Service) Update(ctx context.Context, az acl.Authorizer, u *Update) (str
 	if u.Node == "" || s.Known != nil && !s.Known(s.Log.DB().Read(), u.Node) {
 		return struct{}{}, nil
 	}
-	_, err := s.Log.Apply(ctx, &BatchUpdate{Entries: []*Entry{{Node: u.Node, Segment: u.Segment, Coord: u.Coord}}})
+	e := &Entry{Node: u.Node, Segment: u.Segment, Coord: u.Coord}
+	if s.Batcher != nil {
+		s.Batcher.Update(e)
+		return struct{}{}, nil
+	}
+	_, err := s.Log.Apply(ctx, &BatchUpdate{Entries: []*Entry{e}})
 	return struct{}{}, err
 }
 

@@ -13,8 +13,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"time"
-
-	"github.com/hashicorp/memberlist"
 )
 
 // Kind says which of the two pools of an agent a Pool is.
@@ -50,10 +48,6 @@ var (
 	ErrNoMember = errors.New("no member of that name")
 )
 
-// Transport carries the packets and streams of a pool; it is memberlist's, named here so that nobody else needs to
-// import memberlist.
-type Transport = memberlist.Transport
-
 // DefaultReconnectTimeout is how long a failed member is retried before it is reaped.
 const DefaultReconnectTimeout = 72 * time.Hour
 
@@ -83,8 +77,9 @@ type Config struct {
 	// RejoinAfterLeave rejoins from the snapshot even after a graceful leave.
 	RejoinAfterLeave bool
 	// ReconnectTimeout is when a failed member is reaped; 0 means DefaultReconnectTimeout. A member that advertises one
-	// of its own (Tags.ReconnectTimeout) is reaped by that.
-	ReconnectTimeout time.Duration
+	// of its own (Tags.ReconnectTimeout) is reaped by that. ReconnectTimeoutServers is that of servers, if it is not 0.
+	ReconnectTimeout        time.Duration
+	ReconnectTimeoutServers time.Duration
 
 	Encryption         Encryption
 	Tuning             Tuning
@@ -92,8 +87,8 @@ type Config struct {
 
 	// Logger receives the pool's messages and those of the libraries under it; nil discards them.
 	Logger *slog.Logger
-	// Transport replaces the sockets, for tests in fake network and time. The pool shuts it down.
-	Transport Transport
+	// Network opens the pool's sockets; nil means those of this host.
+	Network Network
 }
 
 // Encryption is the secrecy of a pool.
@@ -118,12 +113,16 @@ type Tuning struct {
 	RetransmitMult int
 }
 
+// lanRetransmit is three times what memberlist has: with that, a member of a small pool that loses three packets of ten
+// is now and then declared dead because all copies of its answer to a suspicion were lost. See DESIGN.md.
+const lanRetransmit = 12
+
 // DefaultTuning returns the timing that a pool of this kind has when nothing else is configured.
 func DefaultTuning(k Kind) Tuning {
 	if k == WAN {
 		return Tuning{4, 500 * time.Millisecond, 5 * time.Second, 3 * time.Second, 6, 4}
 	}
-	return Tuning{3, 200 * time.Millisecond, time.Second, 500 * time.Millisecond, 4, 4}
+	return Tuning{3, 200 * time.Millisecond, time.Second, 500 * time.Millisecond, 4, lanRetransmit}
 }
 
 // filled returns t with the zero fields replaced by the defaults d.
@@ -168,6 +167,14 @@ func (c *Config) keyringPath() string {
 	return filepath.Join(c.DataDir, "serf", c.Kind.fileName()+".keyring")
 }
 
+// shortestReconnect is when the first failed members are reaped, as far as is configured here.
+func (c *Config) shortestReconnect() time.Duration {
+	if c.ReconnectTimeoutServers > 0 {
+		return min(c.ReconnectTimeout, c.ReconnectTimeoutServers)
+	}
+	return c.ReconnectTimeout
+}
+
 func (c *Config) validate() error {
 	if c.NodeName == "" {
 		return errors.New("node name must not be empty")
@@ -193,7 +200,7 @@ func (c *Config) validate() error {
 	}
 	t := c.Tuning
 	if t.GossipNodes < 0 || t.GossipInterval < 0 || t.ProbeInterval < 0 || t.ProbeTimeout < 0 ||
-		t.SuspicionMult < 0 || t.RetransmitMult < 0 || c.ReconnectTimeout < 0 {
+		t.SuspicionMult < 0 || t.RetransmitMult < 0 || c.ReconnectTimeout < 0 || c.ReconnectTimeoutServers < 0 {
 		return errors.New("gossip timing must not be negative")
 	}
 	return nil

@@ -1,64 +1,11 @@
 package gossip
 
 import (
-	"bytes"
-	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
-
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func TestNameConflictNamesBothAndTheMinorityGoes(t *testing.T) {
-	simulate(t, func(s *sim) {
-		var out lockedBuffer
-		for i := range 4 {
-			s.start(i, func(c *Config) {
-				if i == 0 {
-					c.Logger = slog.New(slog.NewTextHandler(&out, nil))
-				}
-			})
-			if i > 0 {
-				s.join(s.pools[i], 0)
-			}
-		}
-		s.until(10*time.Second, "all know all", all(s.pools, func(p *Pool) bool { return alive(p) == 4 }))
-		twin := s.start(9, func(c *Config) { c.NodeName = "node2" })
-		twin.Join(context.Background(), []string{simAddr(0).String()})
-		select {
-		case <-twin.Done():
-		case <-time.After(2 * time.Minute):
-			t.Fatal("the newcomer stays")
-		}
-		if alive(s.pools[2]) != 4 {
-			t.Error("the holder of the name went")
-		}
-		for _, want := range []string{"10.0.0.2:8301", "id-2", "10.0.0.9:8301", "id-9"} {
-			if !strings.Contains(out.String(), want) {
-				t.Errorf("the log does not name %s:\n%s", want, out.String())
-			}
-		}
-	})
-}
 
 func TestMemberSaysHowLongItIsWaitedFor(t *testing.T) {
 	simulate(t, func(s *sim) {
@@ -67,6 +14,23 @@ func TestMemberSaysHowLongItIsWaitedFor(t *testing.T) {
 		s.join(b, 1)
 		b.Stop()
 		s.until(50*time.Second, "it is reaped", func() bool { return a.NumMembers() == 1 })
+	})
+}
+
+func TestServersAndClientsAreWaitedForApart(t *testing.T) {
+	simulate(t, func(s *sim) {
+		a := s.start(1, func(c *Config) { c.ReconnectTimeout, c.ReconnectTimeoutServers = 2*time.Minute, time.Hour })
+		client, server := s.start(2, nil), s.start(3, func(c *Config) { c.Tags = serverTags() })
+		s.join(client, 1)
+		s.join(server, 1)
+		client.Stop()
+		server.Stop()
+		s.until(5*time.Minute, "the client is reaped", func() bool { return statusOf(a, "node2") == StatusNone })
+		time.Sleep(50 * time.Minute)
+		if got := statusOf(a, "node3"); got != StatusFailed {
+			t.Errorf("the server is %v", got)
+		}
+		s.until(20*time.Minute, "the server is reaped", func() bool { return a.NumMembers() == 1 })
 	})
 }
 

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/hashicorp/serf/serf"
 )
@@ -58,18 +59,37 @@ func (p *Pool) InstallKey(ctx context.Context, key string, opts KeyOptions) (Key
 	})
 }
 
-// UseKey makes a key, which all members must hold, the one they encrypt with.
+// UseKey makes a key the one that all members encrypt with. It is refused while some members do not hold the key, or do
+// not answer: the others would shut them out.
 func (p *Pool) UseKey(ctx context.Context, key string, opts KeyOptions) (KeyringReport, error) {
+	if held, err := p.ListKeys(ctx, opts); held.some(held.Keys[key]) {
+		return held, held.refusal("not all members hold the key: install it first", held.Keys[key], err)
+	}
 	return p.operate(ctx, opts, func(m *serf.KeyManager, o *serf.KeyRequestOptions) (*serf.KeyResponse, error) {
 		return m.UseKeyWithOptions(key, o)
 	})
 }
 
-// RemoveKey takes a key, which must not be the primary one, from all members.
+// RemoveKey takes a key, which must not be the primary one, from all members. It is refused while some members, but not
+// all, encrypt with it or do not answer: the others would shut them out.
 func (p *Pool) RemoveKey(ctx context.Context, key string, opts KeyOptions) (KeyringReport, error) {
+	if used, err := p.ListKeys(ctx, opts); used.some(used.PrimaryKeys[key]) {
+		return used, used.refusal("some members encrypt with the key: use another one first", used.PrimaryKeys[key], err)
+	}
 	return p.operate(ctx, opts, func(m *serf.KeyManager, o *serf.KeyRequestOptions) (*serf.KeyResponse, error) {
 		return m.RemoveKeyWithOptions(key, o)
 	})
+}
+
+// some reports whether n is not none of the members, and not all.
+func (r *KeyringReport) some(n int) bool { return n > 0 && n < r.NumNodes }
+
+// refusal words why an operation is not carried out; n members have the key in question.
+func (r *KeyringReport) refusal(why string, n int, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s (%d of %d do; %w)", why, n, r.NumNodes, err)
+	}
+	return fmt.Errorf("%s (%d of %d do)", why, n, r.NumNodes)
 }
 
 func (p *Pool) operate(ctx context.Context, opts KeyOptions, op keyOperation) (KeyringReport, error) {

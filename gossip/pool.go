@@ -28,6 +28,10 @@ type Pool struct {
 	events chan Event
 	users  chan UserEvent
 	done   chan struct{}
+	// joining holds a token while serf joins others.
+	joining chan struct{}
+	// cancel ends what runs beside serf.
+	cancel context.CancelFunc
 
 	serf atomic.Pointer[serf.Serf]
 
@@ -36,7 +40,7 @@ type Pool struct {
 	state int
 	conf  *serf.Config
 	addr  netip.AddrPort
-	// calls counts the goroutines that wait in serf for a caller; Stop waits for them.
+	// calls counts the goroutines that wait in serf, for a caller or for insist; Stop waits for them.
 	calls sync.WaitGroup
 }
 
@@ -67,7 +71,7 @@ func New(cfg Config) (*Pool, error) {
 	}
 	return &Pool{
 		cfg: cfg, log: log, keys: k, guard: newGuard(&cfg, log),
-		events: make(chan Event), users: make(chan UserEvent), done: make(chan struct{}),
+		events: make(chan Event), users: make(chan UserEvent), done: make(chan struct{}), joining: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -89,6 +93,9 @@ func (p *Pool) Start() error {
 	if err != nil {
 		return fmt.Errorf("%s gossip: %w", p.cfg.Kind, err)
 	}
+	if err := p.checkOwnAddress(transport); err != nil {
+		return errors.Join(fmt.Errorf("%s gossip: %w", p.cfg.Kind, err), transport.Shutdown())
+	}
 	in := make(chan serf.Event, serfBacklog)
 	p.conf = p.serfConfig(transport, in)
 	s, err := serf.Create(p.conf)
@@ -100,12 +107,31 @@ func (p *Pool) Start() error {
 	p.guard.seen(Event{Type: MemberJoin, Member: memberOf(local)})
 	p.serf.Store(s)
 	p.state = stateRunning
+	steady(s.Memberlist(), p.conf.MemberlistConfig.UDPBufferSize)
 	p.pace = newPace(s.Memberlist(), p.cfg.memberName(), p.cfg.Tuning)
+	var ctx context.Context
+	ctx, p.cancel = context.WithCancel(context.Background())
+	p.calls.Go(func() { p.insist(ctx, s) })
 	go p.pump(in, s.ShutdownCh())
 	return nil
 }
 
-// pump runs until serf has shut down, which Stop does or serf itself, as the loser of a name conflict.
+// checkOwnAddress refuses an address that this agent would not accept of others; serf ends the process over it.
+func (p *Pool) checkOwnAddress(t *netTransport) error {
+	ip, _, err := t.FinalAdvertiseAddr(p.cfg.AdvertiseAddr, p.cfg.AdvertisePort)
+	if err != nil || len(p.cfg.AllowedCIDRs) == 0 {
+		return err
+	}
+	own := addrOf(ip)
+	for _, allowed := range p.cfg.AllowedCIDRs {
+		if allowed.Contains(own) {
+			return nil
+		}
+	}
+	return fmt.Errorf("this agent's address %s is in none of the allowed networks %v", own, p.cfg.AllowedCIDRs)
+}
+
+// pump runs until serf has shut down, which Stop does.
 func (p *Pool) pump(in <-chan serf.Event, stopped <-chan struct{}) {
 	defer close(p.done)
 	q := &pump{in: in, stopped: stopped, members: p.events, users: p.users, seen: p.seen, log: p.log}
@@ -116,7 +142,9 @@ func (p *Pool) pump(in <-chan serf.Event, stopped <-chan struct{}) {
 func (p *Pool) seen(e Event) {
 	p.guard.seen(e)
 	p.pace.seen(e)
-	if e.Type == MemberJoin && e.Member.Name != p.cfg.memberName() {
+	// Who hears plaintext as well may have met anybody.
+	proved := e.Type == MemberJoin && e.Member.Name != p.cfg.memberName() && !p.cfg.Encryption.AcceptPlaintext
+	if proved {
 		if err := p.keys.save(); err != nil {
 			p.log.Error("gossip keyring not saved", "error", err)
 		}
@@ -135,13 +163,14 @@ func (p *Pool) Stop() error {
 	if s == nil {
 		return nil
 	}
+	p.cancel()
 	err := s.Shutdown()
 	p.calls.Wait()
 	<-p.done
 	return err
 }
 
-// Done is closed when a started pool has ended: by Stop, or because this agent lost the vote on a contested name.
+// Done is closed when a started pool has ended.
 func (p *Pool) Done() <-chan struct{} { return p.done }
 
 // Addr returns the address and port that the others are told. It is valid after Start.
@@ -265,6 +294,12 @@ func (p *Pool) Join(ctx context.Context, addrs []string) (int, error) {
 	}
 	joined := make(chan int, 1)
 	err = p.await(ctx, func() error {
+		select { // one at a time, as serf would see to for longer than the caller has
+		case p.joining <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-p.joining }()
 		n, err := s.Join(targets, true)
 		joined <- n
 		return err

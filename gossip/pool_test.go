@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/serf/serf"
+	"github.com/hashicorp/memberlist"
 )
 
 func TestTwentyMembersSeeADeath(t *testing.T) {
@@ -20,12 +20,12 @@ func TestTwentyMembersSeeADeath(t *testing.T) {
 			}
 		}
 		s.until(10*time.Second, "all know all", all(s.pools, func(p *Pool) bool { return alive(p) == 20 }))
-		s.net.Cut(simAddr(7), true)
+		s.net.Isolate(simHost(7))
 		others := append(append([]*Pool{}, s.pools[:7]...), s.pools[8:]...)
 		s.until(40*time.Second, "all see the death", all(others, func(p *Pool) bool {
 			return statusOf(p, "node7") == StatusFailed && alive(p) == 19
 		}))
-		s.net.Cut(simAddr(7), false)
+		s.net.Rejoin(simHost(7))
 		s.until(2*time.Minute, "all see it back", all(s.pools, func(p *Pool) bool { return alive(p) == 20 }))
 	})
 }
@@ -264,8 +264,8 @@ func TestStrangersAreRefused(t *testing.T) {
 				if n := alive(a); n != 1 {
 					t.Errorf("%d members at the one that was asked", n)
 				}
-				claim := &serf.Member{Name: "node2", Addr: net.IPv4(10, 0, 0, 2), Port: 8301, Tags: b.conf.Tags}
-				err := a.guard.NotifyMerge([]*serf.Member{claim})
+				claim := &memberlist.Node{Name: "node2", Addr: net.IPv4(10, 0, 0, 2).To4(), Port: 8301, Meta: meta(b.cfg.Tags)}
+				err := a.guard.NotifyAlive(claim)
 				if err == nil || !strings.Contains(err.Error(), c.reason) {
 					t.Errorf("reason %v, want %q", err, c.reason)
 				}

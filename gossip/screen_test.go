@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/memberlist"
+
+	"lictor/internal/fakenet"
 )
 
 // message encodes a message as memberlist and serf do.
@@ -159,13 +161,9 @@ func (bytesConn) SetReadDeadline(time.Time) error  { return nil }
 func (bytesConn) SetWriteDeadline(time.Time) error { return nil }
 
 // target is a pool that takes what the fuzzer makes.
-func target(f *testing.F) *MemTransport {
-	transport, err := NewMemNetwork().Listen(simAddr(1))
-	if err != nil {
-		f.Fatal(err)
-	}
+func target(f *testing.F) *netTransport {
 	cfg := simConfig(1)
-	cfg.Transport = transport
+	cfg.Network, cfg.BindAddr = fakenet.New(1).Host(simHost(1)), simHost(1)
 	p, err := New(cfg)
 	if err != nil {
 		f.Fatal(err)
@@ -174,7 +172,7 @@ func target(f *testing.F) *MemTransport {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { p.Stop() })
-	return transport
+	return p.conf.MemberlistConfig.Transport.(*netTransport)
 }
 
 func FuzzPacket(f *testing.F) {

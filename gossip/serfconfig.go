@@ -31,23 +31,22 @@ const (
 )
 
 // serfConfig translates the pool's configuration.
-func (p *Pool) serfConfig(transport Transport, events chan<- serf.Event) *serf.Config {
+func (p *Pool) serfConfig(transport *netTransport, events chan<- serf.Event) *serf.Config {
 	c := serf.DefaultConfig()
 	c.NodeName = p.cfg.memberName()
 	c.Tags = p.cfg.Tags.Encode()
 	c.EventCh = events
 	c.Logger = newBridge(p.log)
-	c.Merge = p.guard
 	c.ReconnectTimeoutOverride = p.guard
 	c.SnapshotPath = p.cfg.snapshotPath()
 	c.RejoinAfterLeave = p.cfg.RejoinAfterLeave
 	c.KeyringFile = p.cfg.keyringPath()
 	c.DisableCoordinates = p.cfg.DisableCoordinates
-	c.EnableNameConflictResolution = true
+	c.EnableNameConflictResolution = false // a vote ends both when only the two are there; see guard
 	c.UserEventSizeLimit = MaxUserEvent
 	c.ReconnectTimeout = p.cfg.ReconnectTimeout
-	c.TombstoneTimeout = max(p.cfg.ReconnectTimeout, tombstoneMin)
-	c.ReapInterval = min(max(p.cfg.ReconnectTimeout/4, reapIntervalMin), reapIntervalMax)
+	c.TombstoneTimeout = max(p.cfg.ReconnectTimeout, p.cfg.ReconnectTimeoutServers, tombstoneMin)
+	c.ReapInterval = min(max(p.cfg.shortestReconnect()/4, reapIntervalMin), reapIntervalMax)
 	c.QueueCheckInterval = queueInterval
 	c.MinQueueDepth = minQueue
 	c.QueueDepthWarning = queueWarning
@@ -60,24 +59,24 @@ func (p *Pool) serfConfig(transport Transport, events chan<- serf.Event) *serf.C
 	return c
 }
 
-func (p *Pool) memberlistConfig(transport Transport) *memberlist.Config {
+func (p *Pool) memberlistConfig(transport *netTransport) *memberlist.Config {
 	m := memberlist.DefaultLANConfig()
 	if p.cfg.Kind == WAN {
 		m = memberlist.DefaultWANConfig()
 	}
 	m.Transport = transport
-	m.BindAddr, m.BindPort = p.cfg.BindAddr, p.cfg.BindPort
-	if t, ok := transport.(*netTransport); ok {
-		m.BindPort = int(t.bind.Port())
-	}
+	m.BindAddr, m.BindPort = p.cfg.BindAddr, int(transport.bind.Port())
 	m.AdvertiseAddr, m.AdvertisePort = p.cfg.AdvertiseAddr, p.cfg.AdvertisePort
 	t := p.cfg.Tuning
 	m.GossipNodes, m.GossipInterval = t.GossipNodes, t.GossipInterval
 	m.ProbeInterval, m.ProbeTimeout = t.ProbeInterval, t.ProbeTimeout
 	m.SuspicionMult, m.RetransmitMult = t.SuspicionMult, t.RetransmitMult
+	m.Merge, m.Alive = p.guard, p.guard
 	m.QueueCheckInterval = queueInterval
 	m.DeadNodeReclaimTime = reclaimAfter
 	m.LogOutput = nil
+	// Compression makes most of an idle agent's garbage, and saves what a local network does not lack.
+	m.EnableCompression = p.cfg.Kind == WAN
 	m.Keyring = p.keys.ring
 	m.GossipVerifyIncoming = !p.cfg.Encryption.AcceptPlaintext
 	m.GossipVerifyOutgoing = !p.cfg.Encryption.SendPlaintext

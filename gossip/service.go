@@ -11,6 +11,9 @@ import (
 	"lictor/rpc"
 )
 
+//msgp:ignore Service
+//go:generate go tool msgp -o service_gen.go -tests=false -io=false
+
 // KeyringMethod lists or changes the keys of the pools of a datacenter's servers and agents.
 var KeyringMethod = rpc.Method[KeyringRequest, []KeyringAnswer]{Name: "Operator.Keyring", Anywhere: true, Repeatable: true}
 
@@ -38,9 +41,9 @@ type KeyringAnswer struct {
 	WAN         bool
 	Datacenter  string
 	Segment     string
-	Messages    map[string]string `json:",omitempty"` // by the name of a member
-	Keys        map[string]int    // how many members have a key
-	PrimaryKeys map[string]int    // how many members encrypt with a key
+	Messages    map[string]string `json:",omitempty" msg:"Messages,allownil"` // by the name of a member
+	Keys        map[string]int    `msg:"Keys,allownil"`                       // how many members have a key
+	PrimaryKeys map[string]int    `msg:"PrimaryKeys,allownil"`                // how many members encrypt with a key
 	NumNodes    int
 }
 

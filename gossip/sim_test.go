@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"lictor/internal/fakenet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // sim is pools in fake network and time.
 type sim struct {
 	t     *testing.T
-	net   *MemNetwork
+	net   *fakenet.Network
 	pools []*Pool
 }
 
@@ -25,7 +27,7 @@ type sim struct {
 func simulate(t *testing.T, story func(*sim)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &sim{t: t, net: NewMemNetwork()}
+		s := &sim{t: t, net: fakenet.New(1)}
 		defer func() {
 			for _, p := range s.pools {
 				if err := p.Stop(); err != nil {
@@ -42,6 +44,8 @@ func simAddr(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 8301)
 }
 
+func simHost(i int) string { return simAddr(i).Addr().String() }
+
 func simConfig(i int) Config {
 	return Config{
 		NodeName: fmt.Sprintf("node%d", i),
@@ -53,12 +57,9 @@ func simConfig(i int) Config {
 // start makes the pool of host i run.
 func (s *sim) start(i int, change func(*Config)) *Pool {
 	s.t.Helper()
-	transport, err := s.net.Listen(simAddr(i))
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	cfg := simConfig(i)
-	cfg.Transport = transport
+	cfg.Network = s.net.Host(simHost(i))
+	cfg.BindAddr, cfg.BindPort = simHost(i), 8301
 	if change != nil {
 		change(&cfg)
 	}

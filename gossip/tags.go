@@ -189,7 +189,11 @@ func orInt(v, def int) int {
 }
 
 func getInt(m map[string]string, key string) int {
-	n, err := strconv.Atoi(m[key])
+	text := m[key]
+	if text == "" {
+		return 0 // most members have few tags, and an error costs more than the rest
+	}
+	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
 		return 0
 	}

@@ -24,22 +24,25 @@ const (
 	packetBacklog = 32
 	// packetMax is the largest packet read, that of UDP.
 	packetMax = 65536
-	// udpBuffer is the receive buffer asked of the kernel; less is taken where it is refused.
-	udpBuffer = 2 << 20
 	// bindAttempts is how often a free port is sought that TCP and UDP both have.
 	bindAttempts = 10
 	acceptPause  = 50 * time.Millisecond
 )
+
+var errStranger = errors.New("member of another cluster")
 
 // netTransport is memberlist's transport over one TCP and one UDP socket. Unlike memberlist's own it bounds the
 // connections, copies packets at their size, has what comes from the network screened before memberlist sees it, and on
 // Shutdown ends its connections, dials in flight included, and waits for its goroutines.
 type netTransport struct {
 	bind   netip.AddrPort
-	tcp    *net.TCPListener
-	udp    *net.UDPConn
+	net    Network
+	tcp    net.Listener
+	udp    net.PacketConn
 	screen *screen
-	log    *slog.Logger
+	// strange says to which addresses nothing is sent.
+	strange func(netip.AddrPort) bool
+	log     *slog.Logger
 
 	packets chan *memberlist.Packet
 	streams chan net.Conn
@@ -54,11 +57,8 @@ type netTransport struct {
 	conns map[*trackedConn]struct{}
 }
 
-// openTransport returns the configured transport, or binds the sockets of one.
-func (p *Pool) openTransport() (Transport, error) {
-	if p.cfg.Transport != nil {
-		return p.cfg.Transport, nil
-	}
+// openTransport binds the pool's sockets.
+func (p *Pool) openTransport() (*netTransport, error) {
 	addr := netip.IPv4Unspecified()
 	if p.cfg.BindAddr != "" {
 		a, err := netip.ParseAddr(p.cfg.BindAddr)
@@ -67,20 +67,27 @@ func (p *Pool) openTransport() (Transport, error) {
 		}
 		addr = a
 	}
+	network := p.cfg.Network
+	if network == nil {
+		network = sockets{}
+	}
 	scr := newScreen(p.keys.ring != nil && !p.cfg.Encryption.AcceptPlaintext)
-	return listen(netip.AddrPortFrom(addr, uint16(p.cfg.BindPort)), scr, p.log)
-}
-
-// listen binds TCP and UDP to one port and starts reading.
-func listen(bind netip.AddrPort, scr *screen, log *slog.Logger) (*netTransport, error) {
-	tcp, udp, err := bindBoth(bind)
+	t, err := listen(network, netip.AddrPortFrom(addr, uint16(p.cfg.BindPort)), scr, p.log)
 	if err != nil {
 		return nil, err
 	}
-	growBuffer(udp)
+	t.strange = p.guard.strange
+	return t, nil
+}
+
+// listen binds TCP and UDP to one port and starts reading.
+func listen(network Network, bind netip.AddrPort, scr *screen, log *slog.Logger) (*netTransport, error) {
+	tcp, udp, err := bindBoth(network, bind)
+	if err != nil {
+		return nil, err
+	}
 	t := &netTransport{
-		bind: netip.AddrPortFrom(bind.Addr(), tcp.Addr().(*net.TCPAddr).AddrPort().Port()),
-		tcp:  tcp, udp: udp, screen: scr, log: log,
+		bind: addrPortOf(tcp.Addr()), net: network, tcp: tcp, udp: udp, screen: scr, log: log,
 		packets: make(chan *memberlist.Packet, packetBacklog),
 		streams: make(chan net.Conn),
 		slots:   make(chan struct{}, maxStreams),
@@ -93,19 +100,14 @@ func listen(bind netip.AddrPort, scr *screen, log *slog.Logger) (*netTransport, 
 	return t, nil
 }
 
-func bindBoth(bind netip.AddrPort) (*net.TCPListener, *net.UDPConn, error) {
-	suffix := ""
-	if bind.Addr().Is4() {
-		suffix = "4" // else 0.0.0.0 would take IPv6 as well
-	}
+func bindBoth(network Network, bind netip.AddrPort) (net.Listener, net.PacketConn, error) {
 	var failure error
 	for range bindAttempts {
-		tcp, err := net.ListenTCP("tcp"+suffix, net.TCPAddrFromAddrPort(bind))
+		tcp, err := network.Listen(bind)
 		if err != nil {
 			return nil, nil, err
 		}
-		port := tcp.Addr().(*net.TCPAddr).AddrPort().Port()
-		udp, err := net.ListenUDP("udp"+suffix, net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind.Addr(), port)))
+		udp, err := network.ListenPacket(netip.AddrPortFrom(bind.Addr(), addrPortOf(tcp.Addr()).Port()))
 		if err == nil {
 			return tcp, udp, nil
 		}
@@ -115,14 +117,6 @@ func bindBoth(bind netip.AddrPort) (*net.TCPListener, *net.UDPConn, error) {
 		}
 	}
 	return nil, nil, failure
-}
-
-func growBuffer(udp *net.UDPConn) {
-	for size := udpBuffer; size > 0; size /= 2 {
-		if udp.SetReadBuffer(size) == nil {
-			return
-		}
-	}
 }
 
 // FinalAdvertiseAddr returns the configured address, or else the bound one, or else a private one of this host.
@@ -163,7 +157,10 @@ func (t *netTransport) WriteTo(b []byte, addr string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	_, err = t.udp.WriteToUDPAddrPort(b, to)
+	if t.strange(to) {
+		return time.Now(), nil
+	}
+	_, err = t.udp.WriteTo(b, net.UDPAddrFromAddrPort(to))
 	return time.Now(), err
 }
 
@@ -174,8 +171,12 @@ func (t *netTransport) WriteToAddress(b []byte, a memberlist.Address) (time.Time
 
 // DialTimeout opens a connection.
 func (t *netTransport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: timeout}
-	conn, err := dialer.DialContext(t.ctx, "tcp", addr)
+	if to, err := netip.ParseAddrPort(addr); err == nil && t.strange(to) {
+		return nil, fmt.Errorf("dial %s: %w", addr, errStranger)
+	}
+	ctx, cancel := context.WithTimeout(t.ctx, timeout)
+	defer cancel()
+	conn, err := t.net.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -218,17 +219,22 @@ func (t *netTransport) receive() {
 	defer t.wg.Done()
 	buf := make([]byte, packetMax)
 	for {
-		n, from, err := t.udp.ReadFromUDPAddrPort(buf)
+		n, from, err := t.udp.ReadFrom(buf)
 		now := time.Now()
-		if t.ctx.Err() != nil {
+		if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil || !t.screen.packet(buf[:n]) {
+		if err != nil {
+			t.log.Warn("gossip packet not received", "error", err)
+			t.pause()
+			continue
+		}
+		if !t.screen.packet(buf[:n]) {
 			continue
 		}
 		packet := &memberlist.Packet{
 			Buf:       append([]byte(nil), buf[:n]...),
-			From:      net.UDPAddrFromAddrPort(netip.AddrPortFrom(from.Addr().Unmap(), from.Port())),
+			From:      net.UDPAddrFromAddrPort(addrPortOf(from)),
 			Timestamp: now,
 		}
 		select {
@@ -243,8 +249,8 @@ func (t *netTransport) receive() {
 func (t *netTransport) accept() {
 	defer t.wg.Done()
 	for {
-		conn, err := t.tcp.AcceptTCP()
-		if t.ctx.Err() != nil {
+		conn, err := t.tcp.Accept()
+		if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			if err == nil {
 				conn.Close()
 			}
