@@ -21,7 +21,7 @@ type views struct{ all *view.Views }
 func (p *Place) options() *view.Options {
 	o := &view.Options{Header: rpc.Header{Token: p.Token, Datacenter: p.Datacenter}}
 	if p.AllowStale {
-		o.Consistency, o.MaxStale = state.Stale, p.MaxStale
+		o.Consistency, o.MaxStale, o.Cached = state.Stale, p.MaxStale, true
 	}
 	return o
 }

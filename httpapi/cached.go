@@ -11,7 +11,7 @@ import (
 const maxCachedMarks = 8192
 
 // cachedMarks remembers which answers clients have asked for with ?cached. Every answer comes from a live view, which is
-// never older than what a cache would give; clients of Consul only expect to be told whether theirs was a hit.
+// never older than what a cache would give, and on an agent without the state ?cached saves asking the servers; clients of Consul only expect to be told whether theirs was a hit.
 type cachedMarks struct {
 	mu    sync.Mutex // guards what follows
 	seed  maphash.Seed
@@ -20,18 +20,26 @@ type cachedMarks struct {
 
 // note adds the headers of a cached answer, if the request asks for one.
 func (c *cachedMarks) note(w http.ResponseWriter, r *http.Request, key any) {
-	if !strings.Contains(r.URL.RawQuery, "cached") || !parameters(r).Has("cached") {
+	if !asksCached(r) {
 		return
 	}
-	control := r.Header.Get("Cache-Control")
-	fresh := strings.Contains(control, "max-age=0") || strings.Contains(control, "must-revalidate")
 	h := w.Header()
-	if c.mark(key) && !fresh {
+	if c.mark(key) && !asksFresh(r) {
 		h["X-Cache"] = []string{"HIT"}
 		h["Age"] = zero
 		return
 	}
 	h["X-Cache"] = []string{"MISS"}
+}
+
+// asksCached tells whether a request takes an answer from a cache, and asksFresh whether it wants a new one all the same.
+func asksCached(r *http.Request) bool {
+	return strings.Contains(r.URL.RawQuery, "cached") && parameters(r).Has("cached")
+}
+
+func asksFresh(r *http.Request) bool {
+	control := r.Header.Get("Cache-Control")
+	return strings.Contains(control, "max-age=0") || strings.Contains(control, "must-revalidate")
 }
 
 // mark tells whether the answer was asked for before.

@@ -156,6 +156,7 @@ func answerCatalog[A comparable, R any](s *Server, w http.ResponseWriter, r *htt
 	if err != nil {
 		return nil, err
 	}
+	opts.Cached = asksCached(r) && !asksFresh(r)
 	answer, err := view.Read(r.Context(), s.Views, q, opts, args)
 	if err != nil {
 		writeMeta(w.Header(), 0, state.ReadMeta{})

@@ -28,6 +28,7 @@ type catalogServer struct {
 	t        testing.TB
 	http     *httptest.Server
 	client   *api.Client
+	views    *view.Views
 	registry rpc.Registry[acl.Authorizer]
 	az       acl.Authorizer
 }
@@ -56,6 +57,18 @@ func newCatalogServer(t testing.TB, az acl.Authorizer) *catalogServer {
 	views := view.New(view.Config{Log: log, Datacenter: "dc1",
 		Resolve: func(context.Context, string) (acl.Authorizer, error) { return az, nil }})
 	t.Cleanup(views.Stop)
+	catalogQueries(views, c, o)
+	s.views = views
+	s.http = httptest.NewServer(New(Config{Caller: s, Views: views, Datacenter: "dc1", Node: "n1", Log: slog.New(slog.DiscardHandler)}))
+	t.Cleanup(s.http.Close)
+	s.client, err = api.NewClient(&api.Config{Address: s.http.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func catalogQueries(views *view.Views, c *catalog.Service, o *coordinate.Service) {
 	view.Handle(views, catalog.NodesQuery, c.Nodes)
 	view.Handle(views, catalog.NodeQuery, c.Node)
 	view.Handle(views, catalog.NodeServicesQuery, c.NodeServices)
@@ -69,13 +82,6 @@ func newCatalogServer(t testing.TB, az acl.Authorizer) *catalogServer {
 	view.Handle(views, catalog.UsageQuery, c.Usage)
 	view.Handle(views, coordinate.NodesQuery, o.Nodes)
 	view.Handle(views, coordinate.NodeQuery, o.Node)
-	s.http = httptest.NewServer(New(Config{Caller: s, Views: views, Datacenter: "dc1", Node: "n1", Log: slog.New(slog.DiscardHandler)}))
-	t.Cleanup(s.http.Close)
-	s.client, err = api.NewClient(&api.Config{Address: s.http.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // do sends a request and gives the answer's status, headers and body.

@@ -18,9 +18,12 @@ type raftServer struct {
 	LastIndex       uint64
 }
 
-// raftConfiguration answers GET /v1/operator/raft/configuration.
+// raftConfiguration answers GET /v1/operator/raft/configuration, with ?stale from whichever server is asked: where there is
+// no leader that is all there is.
 func (s *Server) raftConfiguration(w http.ResponseWriter, r *http.Request) (any, error) {
-	c, err := call(s, r, raftstore.ConfigurationMethod, &struct{}{})
+	h := header(r)
+	h.Direct = parameters(r).Has("stale")
+	c, err := raftstore.ConfigurationMethod.Call(r.Context(), s.Caller, h, &struct{}{})
 	if err != nil {
 		return nil, err
 	}

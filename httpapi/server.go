@@ -138,6 +138,7 @@ func (s *Server) wrap(rt route) http.HandlerFunc {
 		handle := rt.handlerOf(r.Method)
 		if handle == nil {
 			s.noHandler(w, r, rt, allow)
+			s.finished(r, begun)
 			return
 		}
 		err := rt.check(r)
@@ -151,6 +152,7 @@ func (s *Server) wrap(rt route) http.HandlerFunc {
 			s.fail(w, r, err)
 		}
 		timers[r.Method].Since(begun)
+		s.finished(r, begun)
 	}
 }
 

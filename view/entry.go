@@ -1,9 +1,7 @@
 package view
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,38 +9,11 @@ import (
 	"lictor/state"
 )
 
-// A Result is the answer to a query as of one change. It is shared by all who ask.
-type Result struct {
-	value   any
-	index   uint64
-	watch   *state.WatchSet
-	changed chan struct{} // closed once there is a Result with a higher index
-	entry   *entry
-	once    sync.Once // guards the making of body
-	body    []byte
-	err     error
-	size    atomic.Int64 // bytes of body that the views count; -1 once the result is out of use
-}
-
-// Index is the log index at which the answer last changed; at least 1.
-func (r *Result) Index() uint64 { return r.index }
-
-// Fresh tells whether the result still is what the query would give.
-func (r *Result) Fresh() bool { return !r.watch.Fired() }
-
-// JSON is the encoded answer, made once. The bytes are shared and must not be changed.
-func (r *Result) JSON() ([]byte, error) {
-	r.once.Do(func() {
-		r.body, r.err = json.Marshal(r.value)
-		r.count()
-	})
-	return r.body, r.err
-}
-
 // An entry is the live result of one query with one set of arguments for one kind of reader.
 type entry struct {
 	views   *Views
 	key     key
+	query   *query
 	eval    func(*state.Tx) (any, uint64, error)
 	keySize int64 // bytes of key that the views count
 	used    atomic.Bool
@@ -77,7 +48,8 @@ func (e *entry) refresh() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{value: value, index: max(index, 1), watch: tx.Watch(), changed: make(chan struct{}), entry: e}
+	r := &Result{value: value, index: max(index, 1), watch: tx.Watch(), changed: make(chan struct{}), views: e.views,
+		query: e.query, tag: e.views.nextTag()}
 	if old != nil {
 		r.follow(old, e.waiters > 0)
 	}
@@ -93,27 +65,6 @@ func (e *entry) refresh() (*Result, error) {
 		}
 	}
 	return r, nil
-}
-
-// follow makes the index of r continue that of the result before it: it never goes back, and where somebody waits and
-// the answer is the same to the letter, it stands still, so that nobody is woken. After a restore of older state all are.
-func (r *Result) follow(old *Result, waited bool) {
-	if old.watch.Abandoned() {
-		r.index = max(r.index, old.index+1)
-		return
-	}
-	r.index = max(r.index, old.index)
-	if !waited && r.index > old.index {
-		return
-	}
-	if r.index > old.index {
-		a, err := old.JSON()
-		b, err2 := r.JSON()
-		if err != nil || err2 != nil || !bytes.Equal(a, b) {
-			return
-		}
-	}
-	r.index, r.changed = old.index, old.changed
 }
 
 // wait blocks until the result's index is above least, the time is over or ctx is done, and returns the result.
@@ -227,23 +178,8 @@ func (e *entry) advance(ctx context.Context) bool {
 	return false
 }
 
-// count adds the result's bytes to those that the views hold.
-func (r *Result) count() {
-	n := int64(len(r.body))
-	if n == 0 || !r.size.CompareAndSwap(0, n) {
-		return
-	}
-	if v := r.entry.views; v.bytes.Add(n) > v.MaxBytes {
-		v.trim()
-	}
-}
-
-// release takes the result's bytes out of the count.
-func (r *Result) release() {
-	if n := r.size.Swap(-1); n > 0 {
-		r.entry.views.bytes.Add(-n)
-	}
-}
+// unused tells whether nobody has asked since it was last called.
+func (e *entry) unused() bool { return !e.used.Swap(false) }
 
 // forget drops the entry from the views unless somebody waits on it.
 func (e *entry) forget() {
@@ -258,7 +194,5 @@ func (e *entry) forget() {
 	if r := e.current.Load(); r != nil {
 		r.release()
 	}
-	e.views.entries.Delete(e.key)
-	e.views.count.Add(-1)
-	e.views.bytes.Add(-e.keySize)
+	e.views.drop(e.key, e.keySize)
 }

@@ -33,8 +33,9 @@ func TestForgottenResultsDoNotCount(t *testing.T) {
 	v, log, read := bare(t, s.Get)
 	log.Apply(t.Context(), &kv.Put{Key: "a", Value: make([]byte, 1000)})
 	read(0)
-	e := v.lookup(key{"Q", "", kv.Get{Key: "a"}}) // a reader looks it up,
-	e.forget()                                    // it is trimmed,
+	found, _ := v.entries.Load(key{"Q", "", kv.Get{Key: "a"}})
+	e := found.(*entry) // a reader looks it up,
+	e.forget()          // it is trimmed,
 	log.Apply(t.Context(), &kv.Put{Key: "a", Value: make([]byte, 2000)})
 	r, err := e.fresh() // and the reader goes on
 	if err != nil {

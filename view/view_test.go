@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,7 +20,7 @@ import (
 type bench struct {
 	log   *state.Local
 	views *view.Views
-	evals int // of the query, guarded by nothing: read it when all is quiet
+	evals atomic.Int64 // of the query
 }
 
 func start(t testing.TB, c view.Config) *bench {
@@ -33,7 +34,7 @@ func start(t testing.TB, c view.Config) *bench {
 	b.views = view.New(c)
 	s := &kv.Service{Log: log}
 	view.Handle(b.views, kv.GetQuery, func(tx *state.Tx, az acl.Authorizer, q *kv.Get) ([]*kv.Entry, uint64, error) {
-		b.evals++
+		b.evals.Add(1)
 		return s.Get(tx, az, q)
 	})
 	view.Handle(b.views, kv.ListQuery, s.List)
@@ -60,16 +61,16 @@ func TestReadersShareOneEvaluation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b.evals != 1 {
-		t.Errorf("%d evaluations of one state", b.evals)
+	if n := b.evals.Load(); n != 1 {
+		t.Errorf("%d evaluations of one state", n)
 	}
 	b.put(t, "a", "2")
 	answer, err := b.read(t.Context(), "a", 0, 0)
 	if err != nil || string(answer.Value()[0].Value) != "2" {
 		t.Errorf("after a write: %v, %v", answer.Value(), err)
 	}
-	if b.evals != 2 {
-		t.Errorf("%d evaluations of two states", b.evals)
+	if n := b.evals.Load(); n != 2 {
+		t.Errorf("%d evaluations of two states", n)
 	}
 }
 
@@ -93,8 +94,8 @@ func TestWaitersAreWokenTogether(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("woken after %s", took)
 		}
-		if b.evals != 2 {
-			t.Errorf("%d evaluations of two states", b.evals)
+		if n := b.evals.Load(); n != 2 {
+			t.Errorf("%d evaluations of two states", n)
 		}
 		b.views.Stop()
 	})
