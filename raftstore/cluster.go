@@ -2,11 +2,12 @@ package raftstore
 
 import (
 	"fmt"
-	"net"
-	"time"
 
 	"github.com/hashicorp/raft"
 )
+
+//msgp:ignore stream
+//go:generate go tool msgp -o cluster_gen.go -tests=false -io=false
 
 func (n *Node) raftConfig() *raft.Config {
 	c := raft.DefaultConfig()
@@ -19,6 +20,7 @@ func (n *Node) raftConfig() *raft.Config {
 	c.Logger = n.RaftLog
 	c.PreVoteDisabled = n.PreVoteDisabled
 	c.NoLegacyTelemetry = true
+	c.ShutdownOnRemove = false // a server that was taken out can be taken in again
 	set(&c.SnapshotThreshold, n.SnapshotThreshold)
 	set(&c.SnapshotInterval, n.SnapshotInterval)
 	set(&c.TrailingLogs, n.TrailingLogs)
@@ -32,9 +34,14 @@ func set[T comparable](field *T, value T) {
 	}
 }
 
+// HasState tells whether this server has ever been part of a cluster: only one that has not can begin one.
+func (n *Node) HasState() (bool, error) {
+	return raft.HasExistingState(n.store.logs, n.store.stable, n.store.snapshots)
+}
+
 // bootstrap makes a cluster of this server alone, unless there is one.
 func (n *Node) bootstrap(conf *raft.Config) error {
-	has, err := raft.HasExistingState(n.store.logs, n.store.stable, n.store.snapshots)
+	has, err := n.HasState()
 	if err != nil || has {
 		return err
 	}
@@ -45,27 +52,25 @@ func (n *Node) bootstrap(conf *raft.Config) error {
 	return nil
 }
 
-// alone tells whether this server is the only voter of its cluster.
-func (n *Node) alone() bool {
-	f := n.raft.GetConfiguration()
-	if f.Error() != nil {
-		return false
+// Bootstrap makes a cluster of these servers, all of which have a vote. Each of them is to be told the same. It fails
+// on a server that has been part of one already.
+func (n *Node) Bootstrap(servers []Server) error {
+	var first raft.Configuration
+	for _, s := range servers {
+		first.Servers = append(first.Servers, raft.Server{ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Address)})
 	}
-	servers := f.Configuration().Servers
-	return len(servers) == 1 && servers[0].ID == raft.ServerID(n.ID)
+	err := n.ask(func() raft.Future { return n.raft.BootstrapCluster(first) })
+	if err != nil {
+		return fmt.Errorf("bootstrap: %w", err)
+	}
+	if n.alone() {
+		n.trans.standNow(n.raft.CurrentTerm())
+	}
+	return nil
 }
 
-// hurry makes a server that is alone elect itself now rather than after a heartbeat time-out, in which no leader could
-// make itself heard anyway. It asks through Raft's own message for a transfer of leadership.
-func (n *Node) hurry() {
-	args := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{
-		ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(n.ID), Addr: n.trans.EncodePeer(raft.ServerID(n.ID), n.trans.LocalAddr()),
-	}}
-	err := n.trans.TimeoutNow(raft.ServerID(n.ID), n.trans.LocalAddr(), args, &raft.TimeoutNowResponse{})
-	if err != nil {
-		n.Log.Debug("could not hurry the election", "error", err)
-	}
-}
+// alone tells whether this server is the only voter of its cluster, so that nobody else can lead.
+func (n *Node) alone() bool { return n.store.witness.newest.Load().decides(raft.ServerID(n.ID)) }
 
 // A Server is one member of the replicated log.
 type Server struct {
@@ -75,37 +80,37 @@ type Server struct {
 	Voter     bool
 	Leader    bool
 	LastIndex uint64 // of its log; 0 if that is not known
+
+	configured string // its address in the configuration
 }
 
 // ProtocolVersion is the version of Raft's protocol that servers speak.
 const ProtocolVersion = int(raft.ProtocolVersionMax)
 
-// Servers lists the members as of the newest configuration in the log, which has the index that is returned.
+// Servers lists the members as of the newest configuration in the log, which has the index that is returned. Addresses
+// are the current ones.
 func (n *Node) Servers() ([]Server, uint64, error) {
-	f := n.raft.GetConfiguration()
-	if err := f.Error(); err != nil {
-		return nil, 0, n.explain(err)
-	}
+	members := n.store.witness.newest.Load()
 	_, leader := n.raft.LeaderWithID()
 	var out []Server
-	for _, s := range f.Configuration().Servers {
-		server := Server{ID: string(s.ID), Address: string(s.Address), Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader}
+	for _, s := range members.servers {
+		server := Server{ID: string(s.ID), Address: n.address(s.ID, ""), Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader, configured: string(s.Address)}
 		if server.ID == n.ID {
 			server.LastIndex = n.raft.LastIndex()
 		}
 		out = append(out, server)
 	}
-	return out, f.Index(), nil
+	return out, members.index, nil
 }
 
-// Leader is the address and the id of the server that leads, or "" while none is known. This server names itself only
-// once its duties as a leader have begun (see Config.Lead).
+// Leader is the current address and the id of the server that leads, or "" while none is known. This server names itself
+// only once its duties as a leader have begun (see Config.Lead).
 func (n *Node) Leader() (address, id string) {
 	a, i := n.raft.LeaderWithID()
-	if string(i) == n.ID && !n.lead.ready.Load() {
+	if i == "" || string(i) == n.ID && !n.lead.ready.Load() {
 		return "", ""
 	}
-	return string(a), string(i)
+	return n.address(i, string(a)), string(i)
 }
 
 // Leads tells whether this server leads and has applied all that was committed before.
@@ -118,18 +123,3 @@ func (n *Node) Stats() map[string]string { return n.raft.Stats() }
 
 // Snapshot writes a snapshot to disk now.
 func (n *Node) Snapshot() error { return n.raft.Snapshot().Error() }
-
-// stream is Raft's view of the connections that carry it.
-type stream struct {
-	net.Listener
-	advertise net.Addr
-	dial      func(address string, timeout time.Duration) (net.Conn, error)
-}
-
-// Addr is where the other servers reach this one.
-func (s *stream) Addr() net.Addr { return s.advertise }
-
-// Dial opens a connection to another server.
-func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	return s.dial(string(address), timeout)
-}

@@ -33,6 +33,8 @@ var commands = []command{
 	{9, "kvs", func() state.Command { return new(session.Lock) }},
 	{10, "txn", func() state.Command { return new(txn.Apply) }},
 	{12, "autopilot", func() state.Command { return new(SetAutopilot) }},
+	{13, "cluster", func() state.Command { return new(NameCluster) }},
+	{14, "begin", func() state.Command { return new(Begin) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
 }
 

@@ -79,7 +79,7 @@ func fill(v reflect.Value) {
 		v.SetMapIndex(key, element)
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
-			v.Set(reflect.ValueOf(time.Unix(1700000000, 0).Local()))
+			v.Set(reflect.ValueOf(time.Unix(1700000000, 0).UTC()))
 			return
 		}
 		for i := range v.NumField() {

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -13,7 +14,17 @@ import (
 // servers from electing one that works. So the leader watches its own disk: after diskPatience without progress it
 // falls silent, takes no more writes, and the others elect. A server that is alone has nobody to hand over to: it says
 // so, and refuses writes rather than let them wait.
+//
+// A disk that fails is another thing: Raft steps down at the first write that does, and tells who asked for it. But a
+// server that cannot write would be elected again as likely as not, fail again, and hold up the cluster. So it calls
+// nobody, and so wins no election, until a write succeeds or diskPatience has passed and it is worth a try.
 const diskPatience = 5 * time.Second
+
+// A failure is a write that has failed.
+type failure struct {
+	at  time.Time
+	err error
+}
 
 // A disk is a raft.LogStore that knows whether writes to another one make progress.
 type disk struct {
@@ -21,6 +32,7 @@ type disk struct {
 	reached func(step string) error // of tests; may be nil
 	begun   atomic.Int64            // when the write that is under way began, in Unix nanoseconds; 0 if there is none
 	stalled atomic.Bool
+	failed  atomic.Pointer[failure] // of the last write; nil if it succeeded
 }
 
 // IsMonotonic tells what the store is: Raft asks for it.
@@ -34,6 +46,16 @@ func (d *disk) StoreLog(entry *raft.Log) error { return d.StoreLogs([]*raft.Log{
 
 // StoreLogs stores entries.
 func (d *disk) StoreLogs(entries []*raft.Log) error {
+	err := d.store(entries)
+	if err != nil {
+		d.failed.Store(&failure{time.Now(), err})
+	} else if d.failed.Load() != nil {
+		d.failed.Store(nil)
+	}
+	return err
+}
+
+func (d *disk) store(entries []*raft.Log) error {
 	d.begun.Store(time.Now().UnixNano())
 	defer d.begun.Store(0)
 	if d.reached != nil {
@@ -56,12 +78,9 @@ func (d *disk) waiting() time.Duration {
 // watchDisk looks at the disk until Stop.
 func (n *Node) watchDisk() {
 	defer n.done.Done()
-	patience := n.patience
-	if patience == 0 {
-		patience = diskPatience
-	}
-	tick := time.NewTicker(patience / 5)
+	tick := time.NewTicker(n.patience / 5)
 	defer tick.Stop()
+	var told *failure
 	for {
 		select {
 		case <-tick.C:
@@ -69,12 +88,23 @@ func (n *Node) watchDisk() {
 			return
 		}
 		d := n.store.disk
-		switch stalled := d.waiting() > patience; {
+		switch stalled := d.waiting() > n.patience; {
 		case stalled && !d.stalled.Swap(true):
-			n.Log.Error("the disk makes no progress: this server takes no writes, and does not lead others", "path", n.Dir, "since", patience)
-			n.trans.CloseStreams() // stream.Dial opens no others
+			n.Log.Error("the disk makes no progress: this server takes no writes, and does not lead others", "path", n.Dir, "since", n.patience)
+			if n.raft.State() == raft.Leader {
+				n.resign(n.raft.CurrentTerm())
+			}
+			n.trans.wire.sever() // dialer opens no others
 		case !stalled && d.stalled.Swap(false):
 			n.Log.Info("the disk makes progress again", "path", n.Dir)
+		}
+		switch f := d.failed.Load(); {
+		case f != nil && told == nil:
+			n.Log.Error("writes to the disk fail: this server acknowledges none, and does not lead others", "path", n.Dir, "error", f.err)
+			told = f
+		case f == nil && told != nil:
+			n.Log.Info("writes to the disk succeed again", "path", n.Dir)
+			told = nil
 		}
 	}
 }
@@ -87,10 +117,27 @@ func (n *Node) writable() error {
 	return nil
 }
 
-// dialer refuses to open connections while the disk hangs.
-func (n *Node) dialer(address string, timeout time.Duration) (net.Conn, error) {
+// dialTimeout bounds how long a server is dialed: one that comes back is not found by the attempts that began before,
+// whose packets are repeated more and more rarely.
+const dialTimeout = 3 * time.Second
+
+// dialer opens a connection to another server. It refuses to while the disk hangs or fails.
+func (n *Node) dialer(ctx context.Context, id, address string) (net.Conn, error) {
 	if err := n.writable(); err != nil {
 		return nil, err
 	}
-	return n.Dial(address, timeout)
+	if err := n.ailing(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return n.Dial(ctx, id, address)
+}
+
+// ailing is an error for a while after a write has failed.
+func (n *Node) ailing() error {
+	if f := n.store.disk.failed.Load(); f != nil && time.Since(f.at) < n.patience {
+		return fmt.Errorf("the disk of %s fails: %w", n.Dir, f.err)
+	}
+	return nil
 }

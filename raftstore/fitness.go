@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -13,6 +12,10 @@ import (
 	"lictor/rpc"
 	"lictor/state"
 )
+
+//msgp:ignore stability condition
+//msgp:timezone utc
+//go:generate go tool msgp -o fitness_gen.go -tests=false -io=false
 
 // FitnessMethod asks the leader how the servers are.
 var FitnessMethod = rpc.Method[struct{}, Fitness]{Name: "Operator.AutopilotState", Repeatable: true}
@@ -42,9 +45,13 @@ const (
 	RoleNone     = "none" // known to gossip alone
 )
 
+// The states of a server in gossip.
 const (
-	aliveStatus = "alive"
-	noStatus    = "none" // of a server that gossip does not know
+	aliveStatus   = "alive"
+	leavingStatus = "leaving"
+	leftStatus    = "left"
+	failedStatus  = "failed"
+	noStatus      = "none" // of a server that gossip does not know
 )
 
 // A ServerFitness is how one server is, as the leader sees it.
@@ -53,8 +60,10 @@ type ServerFitness struct {
 	LogStats
 	Role        string
 	Healthy     bool
-	StableSince time.Time // since when it is as healthy, or not, as now
-	Meta        map[string]string
+	StableSince time.Time         // since when it is as healthy, or not, as now
+	Meta        map[string]string `msg:"Meta,allownil"`
+
+	configured string // its address as a member
 }
 
 // Votes tells whether the server has a vote.
@@ -65,13 +74,14 @@ type Fitness struct {
 	Healthy          bool // all of them
 	FailureTolerance int  // servers that may fail before there is no quorum
 	Leader           string
-	Servers          []ServerFitness // by ID
+	Servers          []ServerFitness `msg:"Servers,allownil"` // by ID
 }
 
 // stability remembers since when servers are as they are.
 type stability struct {
 	mu    sync.Mutex
 	known map[string]condition // by ID; guarded by mu
+	last  map[string]uint64    // by ID: the last index of the server's log; guarded by mu
 }
 
 type condition struct {
@@ -94,10 +104,27 @@ func (s *stability) note(id string, healthy bool, now time.Time) time.Time {
 	return c.since
 }
 
+// trail notes where a server is in the log; 0 if it did not answer.
+func (s *stability) trail(id string, index uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		s.last = map[string]uint64{}
+	}
+	s.last[id] = max(s.last[id], index)
+}
+
+// lastIndex is where a server was in the log when it last answered; 0 if that is not known.
+func (s *stability) lastIndex(id string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last[id]
+}
+
 func (s *stability) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known = nil
+	s.known, s.last = nil, nil
 }
 
 // Fitness tells how the servers are.
@@ -105,13 +132,22 @@ func (s *Service) Fitness(ctx context.Context, az acl.Authorizer, _ *struct{}) (
 	if err := acl.Require(az, acl.Operator, "", acl.Read); err != nil {
 		return Fitness{}, err
 	}
-	return s.look(ctx)
+	f, _, err := s.look(ctx)
+	return f, err
+}
+
+// LogStatsMethod asks a server where it is in the log.
+var LogStatsMethod = rpc.Method[struct{}, LogStats]{Name: "Operator.LogStats", Anywhere: true, Repeatable: true}
+
+// LogStats tells where this server is in the log, to anybody: the leader asks all servers.
+func (s *Service) LogStats(context.Context, acl.Authorizer, *struct{}) (LogStats, error) {
+	return s.Node.logStats(), nil
 }
 
 // logStats tells where this server is in the log.
 func (n *Node) logStats() LogStats {
-	term, _ := strconv.ParseUint(n.raft.Stats()["last_log_term"], 10, 64)
-	stats := LogStats{LastTerm: term, LastIndex: n.raft.LastIndex()}
+	index, term := n.lastEntry()
+	stats := LogStats{LastTerm: term, LastIndex: index}
 	if _, id := n.raft.LeaderWithID(); string(id) != n.ID {
 		stats.LastContact = -1
 		if last := n.raft.LastContact(); !last.IsZero() {
@@ -121,32 +157,14 @@ func (n *Node) logStats() LogStats {
 	return stats
 }
 
-// Oversee looks at the servers again and again until ctx ends, so that it is known since when they are as they are: a
-// duty of the leader. It tells what it has seen.
-func (s *Service) Oversee(ctx context.Context, every time.Duration, tell func(Fitness)) {
-	s.stable.forget()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		if f, err := s.look(ctx); err == nil {
-			tell(f)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // look asks all servers how they are.
-func (s *Service) look(ctx context.Context) (Fitness, error) {
+func (s *Service) look(ctx context.Context) (Fitness, AutopilotConfig, error) {
 	if !s.Node.Leads() {
-		return Fitness{}, state.ErrNoLeader
+		return Fitness{}, AutopilotConfig{}, state.ErrNoLeader
 	}
 	servers, err := s.roster()
 	if err != nil {
-		return Fitness{}, err
+		return Fitness{}, AutopilotConfig{}, err
 	}
 	tx := s.Node.DB().Read().Unwatched()
 	config := autopilotOf(tx)
@@ -163,13 +181,14 @@ func (s *Service) look(ctx context.Context) (Fitness, error) {
 		if heard[i] != nil {
 			server.LogStats = *heard[i]
 		}
+		s.stable.trail(server.ID, server.LastIndex)
 		server.Healthy = heard[i] != nil && server.Status == aliveStatus && config.keepsUp(*heard[i], own)
 		server.StableSince = s.stable.note(server.ID, server.Healthy, now)
 		if node := catalog.FindNode(tx, server.Name); node != nil {
 			server.Meta = node.Meta
 		}
 	}
-	return summary(servers, s.Node.ID), nil
+	return summary(servers, s.Node.ID), *config, nil
 }
 
 // keepsUp tells whether a server is close enough to the leader.
@@ -192,11 +211,13 @@ func (s *Service) roster() ([]ServerFitness, error) {
 	for _, p := range peers {
 		m, ok := known[p.ID]
 		if !ok {
-			m = Member{ID: p.ID, Status: noStatus}
+			m = Member{ID: p.ID, Status: noStatus, Address: p.Address}
 		}
 		delete(known, p.ID)
-		m.Address = p.Address
-		all = append(all, ServerFitness{Member: m, Role: roleOf(p)})
+		if m.Address == "" {
+			m.Address = p.Address
+		}
+		all = append(all, ServerFitness{Member: m, Role: roleOf(p), configured: p.configured})
 	}
 	for _, m := range known {
 		if m.Status == aliveStatus {

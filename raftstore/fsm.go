@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +21,9 @@ type fsm struct {
 	// delays learns which locks were lost with their sessions; nil if nobody asks.
 	delays *session.Delays
 	times  *durations
+	// reached and members are nil where nobody takes part yet.
+	reached *progress
+	members *witness
 }
 
 // applied is the answer of one command, as it travels through a raft future.
@@ -43,6 +47,9 @@ func (f *fsm) ApplyBatch(entries []*raft.Log) []any {
 			}
 		}
 		at += n
+	}
+	if f.reached != nil {
+		f.reached.set(entries[len(entries)-1].Index)
 	}
 	return answers
 }
@@ -128,10 +135,45 @@ func (f *fsm) alone(entry *raft.Log) (answer applied) {
 // Snapshot takes the state of this moment; it is written while later entries are applied.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.db.Snapshot(), f.times}, nil }
 
-// Restore replaces the state.
+// Restore replaces the state by that of a snapshot from a described store.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	return f.db.Restore(r)
+	if err := f.db.Restore(r); err != nil {
+		return err
+	}
+	if f.reached == nil {
+		return nil
+	}
+	for {
+		if d, ok := r.(description); ok {
+			f.members.replace(d.meta.ConfigurationIndex, d.meta.Configuration)
+			f.reached.set(d.meta.Index)
+			return nil
+		}
+		wrapped, ok := r.(raft.ReadCloserWrapper)
+		if !ok {
+			return errors.New("restore a snapshot: nobody knows which index it is of")
+		}
+		r = wrapped.WrappedReadCloser()
+	}
+}
+
+// described is a raft.SnapshotStore whose snapshots carry what they are of with them: Raft hands the state machine
+// nothing but the bytes.
+type described struct{ raft.SnapshotStore }
+
+type description struct {
+	io.ReadCloser
+	meta *raft.SnapshotMeta
+}
+
+// Open opens a snapshot.
+func (d described) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	meta, r, err := d.SnapshotStore.Open(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return meta, description{r, meta}, nil
 }
 
 type snapshot struct {

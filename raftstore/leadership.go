@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // leadership is what is known of this server's own.
@@ -50,4 +52,16 @@ func (l *leadership) await(ctx context.Context, term uint64) {
 	case <-limit.C:
 	case <-ctx.Done():
 	}
+}
+
+// beginPause is how long a new leader waits before it tries again to write its first entry.
+const beginPause = 10 * time.Millisecond
+
+// begin writes the first entry of this server's leadership, and blocks until it is applied.
+func (n *Node) begin() error {
+	entry, err := n.codec.encode(&Begin{Leader: n.ID})
+	if err != nil {
+		return err
+	}
+	return n.ask(func() raft.Future { return n.raft.Apply(entry, 0) })
 }

@@ -4,12 +4,14 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -27,7 +29,14 @@ type Config struct {
 	Backend   string       // of the log: "wal" (the default) or "boltdb"
 	Listener  net.Listener // of Raft connections; the Node does not close it
 	Advertise net.Addr     // where the other servers reach Listener
-	Dial      func(address string, timeout time.Duration) (net.Conn, error)
+	// Dial opens a connection that speaks Raft to the server with this id. Its error is syscall.ECONNREFUSED, or wraps
+	// it, if and only if no process listens at the address: it is believed to have ended then.
+	Dial func(ctx context.Context, id, address string) (net.Conn, error)
+	// AddressOf tells where the server with this id is to be reached now. It is asked before each message and must not
+	// block. Servers that it does not know, or all if it is nil, are at the address that the configuration has.
+	AddressOf func(id string) (address string, ok bool)
+	// AskLeader asks the leader by ReadIndexMethod. Without it only the leader answers reads that are not stale.
+	AskLeader func(ctx context.Context, r ReadIndex) (ReadPoint, error)
 
 	Bootstrap bool // make a cluster of this server alone, unless it has a log already
 
@@ -47,9 +56,12 @@ type Config struct {
 	RaftLog hclog.Logger
 	Metrics *telemetry.Registry // may be nil
 
+	Delays *session.Delays // learns which locks were lost with their sessions; may be nil
+
 	reached  func(step string) error // of tests: where crashes and hanging disks are played
 	patience time.Duration           // of tests; 0 means diskPatience
-	Delays   *session.Delays         // learns which locks were lost with their sessions; may be nil
+	memory   *memory                 // of tests: outlives a Node without Dir; may be nil
+	asFound  bool                    // the backend is the one that has the log
 
 	// Lead is called on a goroutine of its own when this server has become the leader and has applied all that was
 	// committed before. Its context ends with the leadership; it must return soon after that. Until Ready is called
@@ -60,22 +72,32 @@ type Config struct {
 // A Node is one server's part of the replicated log. It implements state.Log.
 type Node struct {
 	Config
-	db    *state.DB
-	codec *codec
-	times *durations
-	raft  *raft.Raft
-	store *storage
-	trans *raft.NetworkTransport
-	lead  leadership
-	round rounds
-	ctx   context.Context
-	stop  context.CancelFunc
-	done  sync.WaitGroup
+	db         *state.DB
+	codec      *codec
+	times      *durations
+	raft       *raft.Raft
+	store      *storage
+	trans      *transport
+	applied    progress
+	lead       leadership
+	lease      *lease
+	succession *succession
+	handing    atomic.Bool // the leadership is being handed over, and no writes are taken
+	abstain    time.Time   // until when this server may be bound by the lease of a leader that it has forgotten
 
-	// asking is held for reading by whoever waits for an answer of raft's main loop, which forgets what is in its
-	// queues when it ends: Stop lets them finish first.
-	asking  sync.RWMutex
-	stopped bool // guarded by asking
+	proofs                         rounds[bool] // that this server still leads
+	questions, consistentQuestions rounds[ReadPoint]
+	canvass                        canvass
+
+	ctx  context.Context
+	stop context.CancelFunc
+	done sync.WaitGroup
+
+	// asks are those who wait for an answer of raft's main loop, which forgets what is in its queues when it ends: Stop
+	// lets them finish first.
+	asks    sync.WaitGroup
+	mu      sync.Mutex // guards stopped
+	stopped bool
 }
 
 // Open opens the log, restores the newest snapshot and starts to take part. The caller stops it with Stop.
@@ -89,6 +111,10 @@ func Open(c Config) (*Node, error) {
 	if n.store, err = openStorage(&n.Config); err != nil {
 		return nil, err
 	}
+	if err := recoverByPeers(n.store, &n.Config); err != nil {
+		n.stop()
+		return nil, errors.Join(err, n.store.close())
+	}
 	if err := n.start(); err != nil {
 		n.stop()
 		return nil, errors.Join(err, n.store.close())
@@ -97,32 +123,53 @@ func Open(c Config) (*Node, error) {
 }
 
 func (n *Node) start() error {
-	n.trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: &stream{n.Listener, n.Advertise, n.dialer}, MaxPool: 3, Timeout: 10 * time.Second, Logger: n.RaftLog,
-	})
 	conf := n.raftConfig()
-	if n.Bootstrap {
+	n.HeartbeatTimeout, n.ElectionTimeout, n.LeaseTimeout = conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout
+	has, err := n.HasState()
+	if err != nil {
+		return fmt.Errorf("look at the log: %w", err)
+	}
+	if has {
+		n.abstain = time.Now().Add(n.LeaseTimeout)
+	}
+	n.patience = cmp.Or(n.patience, diskPatience)
+	n.lease = newLease(n.ID, n.LeaseTimeout)
+	n.succession = newSuccession(n)
+	n.canvass.group = &n.done
+	n.trans = newTransport(n)
+	if n.Config.Bootstrap {
 		if err := n.bootstrap(conf); err != nil {
-			return err
+			return errors.Join(err, n.trans.Close())
 		}
 	}
+	last, err := n.store.logs.LastIndex()
+	if err != nil {
+		return errors.Join(fmt.Errorf("look at the log: %w", err), n.trans.Close())
+	}
+	n.store.witness.stored.set(last)
 	led := make(chan bool, 8)
 	conf.NotifyCh = led
-	machine := &fsm{db: n.db, codec: n.codec, log: n.Log, delays: n.Delays, times: n.times}
+	machine := &fsm{db: n.db, codec: n.codec, log: n.Log, delays: n.Delays, times: n.times, reached: &n.applied, members: n.store.witness}
 	r, err := raft.NewRaft(conf, machine, n.store.logs, n.store.stable, n.store.snapshots, n.trans)
 	if err != nil {
-		n.trans.Close()
-		return fmt.Errorf("start raft: %w", err)
+		return errors.Join(fmt.Errorf("start raft: %w", err), n.trans.Close())
 	}
+	n.store.witness.started.Store(true)
 	n.raft = r
-	n.done.Add(2)
+	n.done.Add(4)
 	go n.follow(led)
 	go n.watchDisk()
+	go n.trans.serve()
+	go n.succession.run()
 	if n.alone() {
-		n.done.Go(n.hurry)
+		n.trans.standNow(n.raft.CurrentTerm()) // rather than after a heartbeat time-out, in which no leader could make itself heard anyway
 	}
 	return nil
 }
+
+// abstains is for how long this server still answers no candidate: it may have promised a leader, in a life that it has
+// forgotten, to wait.
+func (n *Node) abstains() time.Duration { return time.Until(n.abstain) }
 
 // follow starts and ends Lead as leadership comes and goes. Stop ends it.
 func (n *Node) follow(led <-chan bool) {
@@ -143,10 +190,10 @@ func (n *Node) follow(led <-chan bool) {
 func (n *Node) reign(led <-chan bool) {
 	ctx, cancel := context.WithCancel(n.ctx)
 	var duties sync.WaitGroup
+	term := n.raft.CurrentTerm()
 	duties.Go(func() {
-		term := n.raft.CurrentTerm()
-		for n.ask(func() raft.Future { return n.raft.Barrier(time.Minute) }) != nil {
-			if ctx.Err() != nil || n.raft.State() != raft.Leader {
+		for n.begin() != nil {
+			if !n.sleep(beginPause) || ctx.Err() != nil || n.raft.State() != raft.Leader {
 				return
 			}
 		}
@@ -166,19 +213,25 @@ func (n *Node) reign(led <-chan bool) {
 		}
 	}
 	n.lead.set(0)
+	n.lease.lost()
+	if n.ailing() != nil {
+		n.resign(term)
+	}
 	cancel()
 	duties.Wait()
 	n.lead.set(0) // the duties may have caught up just then
 	n.lead.ready.Store(false)
 }
 
-// Stop ends this server's part in the cluster, after which the state can still be read but not written.
+// Stop ends this server's part in the cluster, after which the state can still be read but not written. Handover first
+// keeps the others from missing their leader.
 func (n *Node) Stop() error {
 	n.stop()
-	n.asking.Lock()
+	n.mu.Lock()
 	n.stopped = true
-	n.asking.Unlock()
-	err := n.raft.Shutdown().Error()
+	n.mu.Unlock()
+	n.asks.Wait()
+	err := errors.Join(n.trans.wire.Close(), n.raft.Shutdown().Error())
 	n.done.Wait()
 	n.trans.CloseStreams()
 	return errors.Join(err, n.trans.Close(), n.store.close())
@@ -190,6 +243,9 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 	entry, err := n.codec.encode(cmd)
 	if err != nil {
 		return nil, err
+	}
+	if n.raft.State() != raft.Leader || n.handing.Load() {
+		return nil, n.notLeading()
 	}
 	if err := n.writable(); err != nil {
 		return nil, err
@@ -211,14 +267,33 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 
 // ask puts something to raft's main loop and blocks for the answer.
 func (n *Node) ask(what func() raft.Future) error {
-	n.asking.RLock()
-	defer n.asking.RUnlock()
-	if n.stopped {
+	if !n.enter() {
 		return raft.ErrRaftShutdown
 	}
+	defer n.asks.Done()
 	return what().Error()
 }
 
+// enter makes Stop wait for asks.Done, unless Stop has begun.
+func (n *Node) enter() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.stopped {
+		n.asks.Add(1)
+	}
+	return !n.stopped
+}
+
+// notLeading is why this server takes no writes.
+func (n *Node) notLeading() error {
+	if n.raft.State() == raft.Shutdown {
+		return state.ErrStopped
+	}
+	return state.ErrNoLeader
+}
+
+// explain says what an answer of raft means for who wrote. ErrNoLeader and ErrStopped are certain that nothing was
+// written: Raft gives these answers in place of an entry in the log.
 func (n *Node) explain(err error) error {
 	switch {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
@@ -227,43 +302,11 @@ func (n *Node) explain(err error) error {
 		return state.ErrUncertain
 	case errors.Is(err, raft.ErrRaftShutdown):
 		return state.ErrStopped
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return context.DeadlineExceeded
 	}
 	return fmt.Errorf("write to the log: %w", err)
 }
 
 // DB implements state.Log.
 func (n *Node) DB() *state.DB { return n.db }
-
-// Fresh implements state.Log.
-func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
-	leads := n.Leads()
-	if !leads && opts.Consistency != state.Stale && n.raft.State() == raft.Leader {
-		n.lead.await(ctx, n.raft.CurrentTerm())
-		leads = n.Leads()
-	}
-	switch {
-	case opts.Consistency == state.Stale:
-		if meta := n.staleness(leads); opts.MaxStale <= 0 || meta.LastContact <= opts.MaxStale {
-			return meta, nil
-		}
-		return state.ReadMeta{}, state.ErrNoLeader
-	case !leads:
-		return state.ReadMeta{}, state.ErrNoLeader
-	case opts.Consistency == state.Consistent:
-		if err := n.round.join(ctx, func() error { return n.ask(n.raft.VerifyLeader) }); err != nil {
-			return state.ReadMeta{}, n.explain(err)
-		}
-	}
-	return state.ReadMeta{KnownLeader: true}, nil
-}
-
-func (n *Node) staleness(leads bool) state.ReadMeta {
-	if leads {
-		return state.ReadMeta{KnownLeader: true}
-	}
-	meta := state.ReadMeta{KnownLeader: n.raft.Leader() != ""}
-	if last := n.raft.LastContact(); !last.IsZero() {
-		meta.LastContact = time.Since(last)
-	}
-	return meta
-}

@@ -30,17 +30,10 @@ func open(t testing.TB, change func(*Config)) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := rpc.NewMux(l, slog.New(slog.DiscardHandler))
 	ready := make(chan struct{})
 	c := Config{
-		ID: "one", Dir: t.TempDir(), Listener: mux.Protocol(rpc.ProtocolRaft), Advertise: l.Addr(), Bootstrap: true,
-		Dial: func(address string, timeout time.Duration) (net.Conn, error) {
-			conn, err := net.DialTimeout("tcp", address, timeout)
-			if err == nil {
-				_, err = conn.Write([]byte{rpc.ProtocolRaft})
-			}
-			return conn, err
-		},
+		ID: "one", Dir: t.TempDir(), Advertise: l.Addr(), Bootstrap: true,
+		Dial:        dialTCP,
 		SegmentSize: 1 << 20,
 		Log:         slog.New(slog.DiscardHandler), RaftLog: hclog.NewNullLogger(),
 		Lead: func(_ context.Context, lead func()) { lead(); close(ready) },
@@ -48,6 +41,8 @@ func open(t testing.TB, change func(*Config)) *Node {
 	if change != nil {
 		change(&c)
 	}
+	mux := rpc.NewMux(l, c.ID, slog.New(slog.DiscardHandler), rpc.Limits{})
+	c.Listener = mux.Protocol(rpc.ProtocolRaft)
 	mux.Serve()
 	t.Cleanup(func() { mux.Close() })
 	n, err := Open(c)
@@ -63,6 +58,14 @@ func open(t testing.TB, change func(*Config)) *Node {
 		t.Fatal("no leader")
 	}
 	return n
+}
+
+func dialTCP(ctx context.Context, id, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err == nil {
+		err = rpc.Greet(conn, rpc.ProtocolRaft, id)
+	}
+	return conn, err
 }
 
 func put(t testing.TB, n *Node, key, value string) {
@@ -199,17 +202,18 @@ func TestConsistentReadsShareRounds(t *testing.T) {
 }
 
 func TestRoundBeginsAfterTheCall(t *testing.T) {
-	var r rounds
+	var r rounds[int]
 	begun, release := make(chan struct{}), make(chan struct{})
-	go r.join(t.Context(), func() error {
+	go r.join(t.Context(), func() (int, error) {
 		begun <- struct{}{}
 		<-release
-		return nil
+		return 1, nil
 	})
 	<-begun
 	joined := make(chan error)
 	go func() {
-		joined <- r.join(t.Context(), func() error { return nil })
+		_, err := r.join(t.Context(), func() (int, error) { return 2, nil })
+		joined <- err
 	}()
 	select {
 	case <-joined:

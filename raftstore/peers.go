@@ -3,12 +3,12 @@ package raftstore
 import (
 	"context"
 
-	"github.com/hashicorp/raft"
-
 	"lictor/acl"
 	"lictor/rpc"
 	"lictor/state"
 )
+
+//go:generate go tool msgp -o peers_gen.go -tests=false -io=false
 
 // The methods that change who the servers are and who of them leads. The leader answers them.
 var (
@@ -29,42 +29,28 @@ const (
 )
 
 // RemovePeer takes a server out of the cluster.
-func (s *Service) RemovePeer(_ context.Context, az acl.Authorizer, p *Peer) (struct{}, error) {
+func (s *Service) RemovePeer(ctx context.Context, az acl.Authorizer, p *Peer) (struct{}, error) {
 	if err := acl.Require(az, acl.Operator, "", acl.Write); err != nil {
 		return struct{}{}, err
 	}
-	return struct{}{}, s.Node.remove(*p)
+	return struct{}{}, s.Node.remove(ctx, *p)
 }
 
-// TransferLeader hands the leadership to another server, whichever is ready if p names none. It returns when that
-// server has been told to stand for election.
-func (s *Service) TransferLeader(_ context.Context, az acl.Authorizer, p *Peer) (struct{}, error) {
+// TransferLeader hands the leadership to another server, whichever is ready first if p names none. It returns when this
+// server no longer leads.
+func (s *Service) TransferLeader(ctx context.Context, az acl.Authorizer, p *Peer) (struct{}, error) {
 	if err := acl.Require(az, acl.Operator, "", acl.Write); err != nil {
 		return struct{}{}, err
 	}
-	return struct{}{}, s.Node.transfer(*p)
+	return struct{}{}, s.Node.transfer(ctx, *p)
 }
 
-func (n *Node) remove(p Peer) error {
-	found, index, err := n.find(p)
-	if err != nil {
-		return err
-	}
-	err = n.ask(func() raft.Future { return n.raft.RemoveServer(raft.ServerID(found.ID), index, 0) })
-	return n.explainPeers(err)
-}
-
-func (n *Node) transfer(p Peer) error {
-	if p == (Peer{}) {
-		return n.explainPeers(n.ask(n.raft.LeadershipTransfer))
-	}
+func (n *Node) remove(ctx context.Context, p Peer) error {
 	found, _, err := n.find(p)
 	if err != nil {
 		return err
 	}
-	return n.explainPeers(n.ask(func() raft.Future {
-		return n.raft.LeadershipTransferToServer(raft.ServerID(found.ID), raft.ServerAddress(found.Address))
-	}))
+	return n.Remove(ctx, found.ID)
 }
 
 // find finds a server in the newest configuration, which only the leader has for sure, and whose index it returns.

@@ -43,7 +43,7 @@ func TestPeersAreRemoved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := two(t)
-			if err := a.remove(of(b)); err != nil {
+			if err := a.remove(t.Context(), of(b)); err != nil {
 				t.Fatal(err)
 			}
 			servers, _, err := a.Servers()
@@ -57,11 +57,11 @@ func TestPeersAreRemoved(t *testing.T) {
 
 func TestLeadershipIsTransferred(t *testing.T) {
 	a, b := two(t)
-	if err := a.transfer(Peer{ID: "two"}); err != nil {
+	if err := a.transfer(t.Context(), Peer{ID: "two"}); err != nil {
 		t.Fatal(err)
 	}
 	waitUntil(t, "the second server leads", b.Leads)
-	if err := a.remove(Peer{ID: "two"}); !errors.Is(err, state.ErrNoLeader) {
+	if err := a.remove(t.Context(), Peer{ID: "two"}); !errors.Is(err, state.ErrNoLeader) {
 		t.Errorf("a follower removes a peer: %v", err)
 	}
 	put(t, b, "key", "from two")

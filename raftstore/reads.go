@@ -2,7 +2,10 @@ package raftstore
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	walfs "github.com/hashicorp/raft-wal/fs"
@@ -20,7 +23,8 @@ import (
 // entry's index and term, two numbers above zero in seven bits a byte.
 type frugal struct {
 	*walfs.FS
-	open atomic.Bool // the log has been opened; before that it reads whole batches
+	open    atomic.Bool             // the log has been opened; before that it reads whole batches
+	reached func(step string) error // of tests; may be nil
 }
 
 const (
@@ -28,14 +32,32 @@ const (
 	frugalRead = 1 << 10
 )
 
+// Create creates a file, or leaves none.
 func (f *frugal) Create(dir, name string, size uint64) (types.WritableFile, error) {
 	file, err := f.FS.Create(dir, name, size)
-	return frugalFile{file, &f.open}, err
+	if err == nil && f.reached != nil {
+		if err = f.reached("create"); err != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}
+	if err != nil {
+		_ = os.Remove(filepath.Join(dir, name)) // there may be none
+		return nil, err
+	}
+	return frugalFile{file, &f.open}, nil
 }
 
+// OpenWriter opens a file. A crash may have come before its name was durable, which raft-wal makes sure of for a file
+// only that it has created itself.
 func (f *frugal) OpenWriter(dir, name string) (types.WritableFile, error) {
 	file, err := f.FS.OpenWriter(dir, name)
-	return frugalFile{file, &f.open}, err
+	if err != nil {
+		return nil, err
+	}
+	if err := syncDir(dir); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return frugalFile{file, &f.open}, nil
 }
 
 func (f *frugal) OpenReader(dir, name string) (types.ReadableFile, error) {

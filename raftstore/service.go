@@ -2,10 +2,14 @@ package raftstore
 
 import (
 	"context"
+	"sync"
 
 	"lictor/acl"
 	"lictor/rpc"
 )
+
+//msgp:ignore Service
+//go:generate go tool msgp -o service_gen.go -tests=false -io=false
 
 // The methods about the servers themselves.
 var (
@@ -16,7 +20,7 @@ var (
 
 // A Configuration is the members of the cluster. Index is 0, as Consul answers.
 type Configuration struct {
-	Servers []Server
+	Servers []Server `msg:"Servers,allownil"`
 	Index   uint64
 }
 
@@ -29,8 +33,12 @@ type Service struct {
 	Members func() []Member
 	// Ask asks another server where it is in the log; nil if none can be asked.
 	Ask func(ctx context.Context, server Member) (LogStats, error)
+	// Forget makes gossip forget a server that the leader has removed although it has not said that it leaves; may be nil.
+	Forget func(server Member)
 
 	stable stability
+	once   sync.Once
+	nudge  chan struct{} // made by once
 }
 
 // Leader tells the address of the leader, to anybody: it is how clients find out whether a cluster works.
@@ -49,7 +57,7 @@ func (s *Service) Peers(context.Context, acl.Authorizer, *struct{}) ([]string, e
 	return addresses, err
 }
 
-// Configuration lists the servers.
+// Configuration lists the servers, with where their logs end as of the leader's last look at them.
 func (s *Service) Configuration(_ context.Context, az acl.Authorizer, _ *struct{}) (Configuration, error) {
 	if err := acl.Require(az, acl.Operator, "", acl.Read); err != nil {
 		return Configuration{}, err
@@ -57,6 +65,7 @@ func (s *Service) Configuration(_ context.Context, az acl.Authorizer, _ *struct{
 	servers, _, err := s.Node.Servers()
 	for i := range servers {
 		servers[i].Name = s.NameOf(servers[i].ID)
+		servers[i].LastIndex = max(servers[i].LastIndex, s.stable.lastIndex(servers[i].ID))
 	}
 	return Configuration{Servers: servers}, err
 }

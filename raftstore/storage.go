@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type storage struct {
 	stable    raft.StableStore
 	snapshots raft.SnapshotStore
 	disk      *disk          // the logs, watched
+	witness   *witness       // the logs, too; logs is this one
 	closers   []func() error // called last to first
 }
 
@@ -40,8 +42,13 @@ const retainedSnapshots = 2
 
 func openStorage(c *Config) (*storage, error) {
 	if c.Dir == "" {
-		mem := raft.NewInmemStore()
-		return &storage{logs: mem, disk: &disk{LogStore: mem}, stable: mem, snapshots: raft.NewInmemSnapshotStore()}, nil
+		m := c.memory
+		if m == nil {
+			m = newMemory()
+		}
+		s := &storage{stable: m.InmemStore, snapshots: described{m.snapshots}}
+		s.watch(m.InmemStore, c)
+		return s, nil
 	}
 	s := &storage{}
 	if err := s.open(c); err != nil {
@@ -49,6 +56,14 @@ func openStorage(c *Config) (*storage, error) {
 	}
 	return s, nil
 }
+
+// memory is a storage that outlives nothing but, in tests, a Node.
+type memory struct {
+	*raft.InmemStore
+	snapshots *raft.InmemSnapshotStore
+}
+
+func newMemory() *memory { return &memory{raft.NewInmemStore(), raft.NewInmemSnapshotStore()} }
 
 func (s *storage) open(c *Config) error {
 	if err := makeDir(c.Dir); err != nil {
@@ -59,15 +74,21 @@ func (s *storage) open(c *Config) error {
 		return err
 	}
 	s.stable = bolt
-	if s.snapshots, err = raft.NewFileSnapshotStoreWithLogger(c.Dir, retainedSnapshots, c.RaftLog.Named("snapshot")); err != nil {
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(c.Dir, retainedSnapshots, c.RaftLog.Named("snapshot"))
+	if err != nil {
 		return fmt.Errorf("open the snapshots in %s: %w", c.Dir, err)
 	}
-	backend := c.Backend
-	if backend == "" {
-		backend = walBackend
-	}
+	s.snapshots = described{snapshots}
 	stores := &stores{bolt: bolt, snapshots: s.snapshots, walDir: filepath.Join(c.Dir, "wal"), log: c.Log, reached: c.reached}
 	stores.openWAL = func() (raft.LogStore, func() error, error) { return openWAL(c, stores.walDir) }
+	backend := cmp.Or(c.Backend, walBackend)
+	if c.asFound {
+		owner, err := stores.owner()
+		if err != nil {
+			return err
+		}
+		backend = cmp.Or(owner, backend)
+	}
 	logs, closer, err := stores.openAs(backend)
 	if err != nil {
 		return err
@@ -76,13 +97,18 @@ func (s *storage) open(c *Config) error {
 	if err := s.align(c, logs); err != nil {
 		return err
 	}
-	s.logs = logs
 	if !c.DisableLogCache {
-		s.logs = newCache(logs)
+		logs = newCache(logs)
 	}
-	s.disk = &disk{LogStore: s.logs, reached: c.reached}
-	s.logs = s.disk
+	s.watch(logs, c)
 	return nil
+}
+
+// watch makes a log the one that Raft uses.
+func (s *storage) watch(logs raft.LogStore, c *Config) {
+	s.disk = &disk{LogStore: logs, reached: c.reached}
+	s.witness = newWitness(s.disk)
+	s.logs = s.witness
 }
 
 // align drops a log that ends before the newest snapshot, which has all of it. A crash while a snapshot from outside is
@@ -129,8 +155,17 @@ func (s *storage) openBolt(c *Config) (*boltdb.BoltStore, error) {
 	return bolt, nil
 }
 
-// openWAL opens the write-ahead log in dir, after whatever a crash left behind at its end has been put in order.
+// openWAL opens the write-ahead log in dir.
 func openWAL(c *Config, dir string) (raft.LogStore, func() error, error) {
+	log, err := openRenewed(c.Log, func() (raft.LogStore, func() error, error) { return openFiles(c, dir) })
+	if err != nil {
+		return nil, nil, err
+	}
+	return log, log.Close, nil
+}
+
+// openFiles opens the files of the log, after whatever a crash left behind at their end has been put in order.
+func openFiles(c *Config, dir string) (raft.LogStore, func() error, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, nil, err
 	}
@@ -143,7 +178,7 @@ func openWAL(c *Config, dir string) (raft.LogStore, func() error, error) {
 	if err := tail.mend(); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
 	}
-	files := &frugal{FS: walfs.New()}
+	files := &frugal{FS: walfs.New(), reached: c.reached}
 	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithSegmentFiler(segment.NewFiler(dir, files)), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")),
 		wal.WithMetricsCollector(walmetrics.NewGoMetricsCollector([]string{"raft", "wal"}, nil, nil)))
 	if err != nil {

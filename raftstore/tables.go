@@ -19,6 +19,6 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
-		[]state.AnyTable{autopilotTable},
+		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

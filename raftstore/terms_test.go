@@ -38,7 +38,7 @@ func TestLeadsAgain(t *testing.T) {
 	defer b.Stop()
 	put(t, a, "k", "1")
 	move := func(from, to *Node) {
-		if err := from.raft.LeadershipTransferToServer(raft.ServerID(to.ID), raft.ServerAddress(to.Advertise.String())).Error(); err != nil {
+		if err := from.transfer(t.Context(), Peer{ID: to.ID}); err != nil {
 			t.Fatal(err)
 		}
 		for to.raft.State() != raft.Leader {
@@ -61,13 +61,13 @@ func TestLeadsAgain(t *testing.T) {
 }
 
 // follower starts another server and makes it a voter of a's cluster.
-func follower(t *testing.T, a *Node, id string) *Node {
+func follower(t testing.TB, a *Node, id string) *Node {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := rpc.NewMux(l, slog.New(slog.DiscardHandler))
+	mux := rpc.NewMux(l, id, slog.New(slog.DiscardHandler), rpc.Limits{})
 	t.Cleanup(func() { mux.Close() })
 	c := Config{ID: id, Dir: t.TempDir(), Listener: mux.Protocol(rpc.ProtocolRaft), Advertise: l.Addr(), Dial: a.Dial,
 		SegmentSize: 1 << 20, Log: a.Log, RaftLog: a.RaftLog}
