@@ -58,7 +58,8 @@ func (p *porter) next() *stranger {
 func guarded(t *testing.T) (*subject, *porter, string) {
 	t.Helper()
 	p := &porter{strangers: map[string]*stranger{}}
-	s, err := newSubject(t, basis(t, t.TempDir()), `enable_debug = true node_name = "secret-node" node_meta { m = "secret" }`)
+	s, err := newSubject(t, basis(t, t.TempDir()), `enable_debug = true node_name = "secret-node" node_meta { m = "secret" }
+		consul { coordinate { update_period = "10ms" } }`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +75,7 @@ func guarded(t *testing.T) (*subject, *porter, string) {
 		return strings.Contains(s.get("/v1/health/service/secret-service"), "secret-check")
 	})
 	s.put("/v1/coordinate/update", `{"Node": "secret-node", "Coord": {"Vec": [0,0,0,0,0,0,0,0], "Error": 1.5, "Height": 0.1, "Adjustment": 0}}`)
+	s.eventually("the place is there", func() bool { return strings.Contains(s.get("/v1/coordinate/nodes"), "secret-node") })
 	s.put("/v1/event/fire/secret-event", "")
 	s.eventually("the event is there", func() bool { return strings.Contains(s.get("/v1/event/list"), "secret-event") })
 	status, text := s.ask("PUT", "/v1/session/create", `{"Name": "secret-session"}`)
@@ -253,7 +255,7 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 }
 
 // publicMethods answer everybody.
-var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots"}
+var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex"}
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -269,6 +271,9 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(kv.PutMethod, kv.Put{Key: "secret/key"}))
 	add(method(kv.DeleteMethod, kv.Delete{Key: "secret/key"}))
 	add(method(raftstore.LeaderMethod, struct{}{}))
+	add(method(raftstore.LogStatsMethod, struct{}{}))
+	add(method(raftstore.ReadIndexMethod, raftstore.ReadIndex{}))
+	add(method(inviteMethod, nil))
 	add(method(raftstore.PeersMethod, struct{}{}))
 	add(method(raftstore.ConfigurationMethod, struct{}{}))
 	add(method(raftstore.RemovePeerMethod, raftstore.Peer{ID: "x"}))

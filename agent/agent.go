@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,8 @@ type Config struct {
 	Output io.Writer
 	// Build is what the agent says of its version.
 	Build Build
+	// Network carries the traffic between agents; nil means the operating system's. HTTP and DNS are not part of it.
+	Network gossip.Network
 }
 
 // Build is a version of the program.
@@ -50,15 +53,21 @@ type Build struct {
 // An Agent is one agent. New makes it, Start runs it, and Stop ends it, once and for all.
 type Agent struct {
 	Config
-	cfg   *config.Config
-	files []string // that the configuration was read from
-	logs  *logging.Logger
-	log   *slog.Logger
-	id    string // of the node
+	cfg     *config.Config
+	sources config.Sources // what the configuration is read from
+	logs    *logging.Logger
+	log     *slog.Logger
+	id      string // of the node
+	// current is cfg with what reloads have changed since.
+	current atomic.Pointer[config.Config]
 	// described is what the configuration says of the node; Reload replaces it.
 	described atomic.Pointer[config.Node]
+	cluster   atomic.Pointer[string] // id of the cluster that this agent is part of; nil while that is not known
 	started   time.Time
 
+	network   gossip.Network
+	route     *router
+	snapshots httpapi.Snapshots
 	resolve   func(ctx context.Context, token string) (acl.Authorizer, error)
 	metrics   *telemetry.Registry
 	lan, wan  *gossip.Pool // wan is nil on client agents
@@ -97,10 +106,14 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), resolve: allowAll, announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
+	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), network: c.Network, resolve: allowAll, announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
+	if a.network == nil {
+		a.network = gossip.Sockets()
+	}
 	a.cleanups.add(logs.Close)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
-	a.files = loaded.Files
+	a.sources = loaded.Sources
+	a.current.Store(loaded.Config)
 	a.described.Store(&loaded.Config.Node)
 	a.announce(loaded)
 	return a, nil
@@ -133,6 +146,9 @@ func (a *Agent) Start() error {
 		}
 	}
 	a.startJoining()
+	a.startBootstrap()
+	a.startNaming()
+	a.startPlacing()
 	a.startWatching()
 	notify("READY=1")
 	return nil
@@ -145,6 +161,7 @@ func (a *Agent) Stop() error {
 	}
 	notify("STOPPING=1")
 	a.log.Info("the agent stops")
+	a.handOver(context.Background())
 	a.cancel()
 	err := a.cleanups.run()
 	a.running.Wait()
@@ -235,6 +252,15 @@ func (a *Agent) startDNS() error {
 	a.cleanups.add(func() error { a.dns.Stop(); return nil })
 	return nil
 }
+
+// Handler is the HTTP API, for who needs no listener.
+func (a *Agent) Handler() http.Handler { return a.http }
+
+// Serves tells whether this agent is to be a server.
+func (a *Agent) Serves() bool { return a.cfg.Server.Server }
+
+// Leads tells whether this agent is the server that leads.
+func (a *Agent) Leads() bool { return a.server != nil && a.server.node.Leads() }
 
 // HTTPAddrs are where the HTTP API listens.
 func (a *Agent) HTTPAddrs() []net.Addr {

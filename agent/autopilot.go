@@ -29,6 +29,17 @@ func (s *server) oversee(ctx context.Context) {
 	})
 }
 
+// forgetServer lets gossip know that a server which has failed counts as left: autopilot has removed it.
+func (a *Agent) forgetServer(m raftstore.Member) {
+	a.running.Go(func() {
+		ctx, cancel := context.WithTimeout(a.ctx, leaveTimeout)
+		defer cancel()
+		if err := a.lan.ForceLeave(ctx, m.Name, false); err != nil && a.ctx.Err() == nil {
+			a.log.Warn("gossip does not forget a server that has failed", "server", m.Name, "error", err)
+		}
+	})
+}
+
 // servers lists the servers that the LAN pool knows.
 func (a *Agent) servers() []raftstore.Member {
 	var out []raftstore.Member

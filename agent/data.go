@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,6 +40,10 @@ func (a *Agent) openData() error {
 	return a.writePID()
 }
 
+// lockPatience is how long a start waits for the lock of the data directory: an agent that was killed a moment ago may
+// not have ended altogether.
+const lockPatience = 2 * time.Second
+
 // lockDir keeps other agents out of the directory until unlock is called or the process ends.
 func lockDir(dir string) (unlock func() error, err error) {
 	path := filepath.Join(dir, "lock")
@@ -46,7 +51,10 @@ func lockDir(dir string) (unlock func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for end := time.Now().Add(lockPatience); unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().Before(end) {
+			continue
+		}
 		f.Close()
 		return nil, fmt.Errorf("data_dir: %s is in use by another agent (%s is locked); stop it, or give this one a directory of its own", dir, path)
 	}

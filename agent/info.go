@@ -49,7 +49,7 @@ func (p process) Self(context.Context) (any, error) {
 	out := self{
 		Config: selfConfig{Datacenter: c.Node.Datacenter, PrimaryDatacenter: c.Federate.Primary, NodeName: c.Node.Name,
 			NodeID: p.id, Revision: p.Build.Revision, Server: c.Server.Server, Version: p.Build.Version, BuildDate: p.Build.Date},
-		DebugConfig: c.Sanitized(),
+		DebugConfig: p.current.Load().Sanitized(),
 		Stats:       p.stats(),
 		Meta:        p.node().Meta,
 		XDS:         map[string]any{"SupportedProxies": map[string]any{}, "Port": c.Network.Ports.GRPC},
@@ -89,20 +89,13 @@ func (a *Agent) stats() map[string]map[string]string {
 		out["consul"]["leader_addr"] = address
 		out["consul"]["bootstrap"] = strconv.FormatBool(a.tags().Bootstrap)
 		out["consul"]["known_datacenters"] = "1"
+		if address == "" {
+			out["consul"]["no_leader"] = a.server.quorum()
+		}
 	} else {
-		out["consul"]["known_servers"] = count(a.knownServers())
+		out["consul"]["known_servers"] = count(len(a.route.roster.all()))
 	}
 	return out
-}
-
-func (a *Agent) knownServers() int {
-	n := 0
-	for _, m := range a.lan.Members() {
-		if m.Meta.Server && m.Status == gossip.StatusAlive {
-			n++
-		}
-	}
-	return n
 }
 
 // Host implements httpapi.Process.
@@ -212,16 +205,11 @@ func (a *Agent) monitor(level string, json bool) (<-chan []byte, func(), error) 
 func (a *Agent) httpConfig() httpapi.Config {
 	c := httpapi.Config{
 		Caller: a.caller, Views: a.views, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter, Node: a.cfg.Node.Name,
-		Log: a.log.With("module", "agent.http"), Process: process{a}, Pools: pools{a}, Metrics: a.metrics, Monitor: a.monitor, Ends: a.ctx.Done(),
+		Log: a.log.With("module", "agent.http"), Process: process{a}, Pools: pools{a}, Metrics: a.metrics, Snapshots: a.snapshots, Monitor: a.monitor, Ends: a.ctx.Done(),
 		MaxValueSize: int64(a.cfg.Limits.KVMaxValueSize), MaxTxnSize: int64(a.cfg.Limits.TxnMaxReqLen),
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,
 		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Events: a.events, Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
 	}
 	c.UI, c.UIPath = a.page()
-	if a.server != nil {
-		c.Snapshots = a.server
-	} else {
-		c.Snapshots = noSnapshots{}
-	}
 	return c
 }

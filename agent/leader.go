@@ -23,6 +23,7 @@ func (s *server) duties() []duty {
 		{"announce the leader", s.announce},
 		{"oversee the servers", s.oversee},
 		{"reap tombstones", s.reapTombstones},
+		{"write the places of nodes", s.services.coordinate.Batcher.Run},
 		{"end sessions", s.services.session.Expiry.Run},
 	}
 }
@@ -38,6 +39,7 @@ func (s *server) lead(ctx context.Context, ready func()) {
 		}
 	}
 	ready()
+	s.agent.route.roster.stir()
 	s.agent.log.Info("this server leads the cluster")
 	s.agent.local.ServersChanged()
 	var all sync.WaitGroup
@@ -59,6 +61,10 @@ func (s *server) establish(ctx context.Context) error {
 			a.log.Error("failed to make the first root certificate", "error", err)
 			return err
 		}
+	}
+	if _, err := s.services.raft.EnsureCluster(ctx, newID); err != nil {
+		a.log.Error("failed to give the cluster an id", "error", err)
+		return err
 	}
 	if err := s.registerSelf(ctx); err != nil {
 		a.log.Error("failed to register this server in the catalog", "error", err)
@@ -95,10 +101,12 @@ func (s *server) reapTombstones(ctx context.Context) {
 			return
 		}
 		if old > 0 {
+			begun := time.Now()
 			if _, err := s.node.Apply(ctx, &kv.ReapTombstones{UpTo: old}); err != nil {
 				s.agent.log.Warn("failed to reap tombstones", "error", err)
 				continue
 			}
+			s.agent.metrics.Sample("leader.reapTombstones").Since(begun)
 		}
 		old, last = last, s.newestTombstone()
 	}
@@ -116,6 +124,7 @@ func (s *server) newestTombstone() uint64 {
 // changed tells the duties of a change in the LAN pool. It does not block: what is dropped here is found by the next
 // look at all members.
 func (s *server) changed(e gossip.Event) {
+	s.services.raft.MembersChanged()
 	select {
 	case s.members <- e:
 	default:

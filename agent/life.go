@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"io"
 	"os"
 	"syscall"
 )
@@ -16,6 +17,9 @@ func (a *Agent) LeavesOn(s os.Signal) bool {
 
 // ReloadNow is Reload for who has nobody to report to but the log, which has the error already.
 func (a *Agent) ReloadNow() { _ = a.Reload() }
+
+// DumpMetrics writes the metrics of the last interval as lines for people.
+func (a *Agent) DumpMetrics(w io.Writer) error { return a.metrics.Summary().Dump(w) }
 
 // Welcome logs where the agent answers.
 func (a *Agent) Welcome() {

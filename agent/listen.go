@@ -79,7 +79,7 @@ func (a *Agent) listen(l config.Listen) (net.Listener, error) {
 	if l.Network != "unix" {
 		return net.Listen(l.Network, l.Address)
 	}
-	if info, err := os.Stat(l.Address); err == nil && info.Mode()&fs.ModeSocket != 0 {
+	if info, err := os.Stat(l.Address); err == nil && info.Mode()&fs.ModeSocket != 0 && !answers(l.Address) {
 		os.Remove(l.Address) // left behind by an agent that was killed
 	}
 	listener, err := net.Listen("unix", l.Address)
@@ -91,6 +91,16 @@ func (a *Agent) listen(l config.Listen) (net.Listener, error) {
 		return nil, err
 	}
 	return listener, nil
+}
+
+// answers tells whether somebody listens on a unix socket.
+func answers(path string) bool {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 func own(path string, s *config.Sockets) error {

@@ -43,6 +43,7 @@ func (s *server) reconcileMembers(ctx context.Context) {
 
 // reconcileAll looks at each member, and removes from the catalog those that gossip has forgotten.
 func (s *server) reconcileAll(ctx context.Context) {
+	defer s.agent.metrics.Sample("leader.reconcile").Since(time.Now())
 	known := map[string]bool{s.agent.cfg.Node.Name: true} // the pool may not have started yet
 	for _, m := range s.agent.lan.Members() {
 		known[m.Name] = true
@@ -61,6 +62,7 @@ func (s *server) reconcile(ctx context.Context, m gossip.Member, gone bool) {
 	if !m.Ours {
 		return
 	}
+	defer s.agent.metrics.Sample("leader.reconcileMember").Since(time.Now())
 	var err error
 	switch {
 	case gone || m.Status == gossip.StatusLeft:

@@ -28,7 +28,8 @@ type services struct {
 	txn        *txn.Service
 }
 
-// methods is THE list of methods that servers answer.
+// methods is THE list of methods that servers answer; inviteMethod, which is about servers that have no state yet, is one
+// more.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)
 	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)
@@ -46,6 +47,8 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, raftstore.AutopilotMethod, s.raft.Autopilot)
 	rpc.Handle(r, raftstore.SetAutopilotMethod, s.raft.SetAutopilot)
 	rpc.Handle(r, raftstore.FitnessMethod, s.raft.Fitness)
+	rpc.Handle(r, raftstore.LogStatsMethod, s.raft.LogStats)
+	rpc.Handle(r, raftstore.ReadIndexMethod, s.raft.ReadIndex)
 	rpc.Handle(r, session.CreateMethod, s.session.Create)
 	rpc.Handle(r, session.DestroyMethod, s.session.Destroy)
 	rpc.Handle(r, session.RenewMethod, s.session.Renew)

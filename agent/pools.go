@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -10,14 +9,15 @@ import (
 
 	"lictor/config"
 	"lictor/gossip"
+	"lictor/rpc"
+	"lictor/telemetry"
 )
 
 // openPools makes the LAN pool, and on servers the WAN pool, without starting them.
 func (a *Agent) openPools() error {
 	ends := &a.cfg.Network.Endpoints
 	var err error
-	a.lan, err = gossip.New(a.poolConfig(gossip.LAN, ends.SerfBindLAN, ends.SerfAdvertiseLAN))
-	if err != nil {
+	if a.lan, err = gossip.New(a.poolConfig(gossip.LAN, ends.SerfBindLAN, ends.SerfAdvertiseLAN)); err != nil {
 		return fmt.Errorf("LAN gossip: %w", err)
 	}
 	if !a.cfg.Server.Server || !ends.SerfBindWAN.IsValid() {
@@ -32,7 +32,7 @@ func (a *Agent) openPools() error {
 func (a *Agent) poolConfig(kind gossip.Kind, bind, advertise netip.AddrPort) gossip.Config {
 	g := &a.cfg.Gossip
 	c := gossip.Config{
-		Kind: kind, NodeName: a.cfg.Node.Name, Tags: a.tags(),
+		Kind: kind, NodeName: a.cfg.Node.Name, Tags: a.tags(), Network: a.network,
 		BindAddr: bind.Addr().String(), BindPort: int(bind.Port()),
 		AdvertiseAddr: advertise.Addr().String(), AdvertisePort: int(advertise.Port()),
 		AllowedCIDRs: prefixes(g.AllowedLAN), DataDir: a.dataDir(),
@@ -43,6 +43,7 @@ func (a *Agent) poolConfig(kind gossip.Kind, bind, advertise netip.AddrPort) gos
 		Logger: a.log.With("module", "agent.gossip.lan"),
 	}
 	if kind == gossip.WAN {
+		c.Tags.ClusterID = ""
 		c.AllowedCIDRs, c.Tuning, c.ReconnectTimeout = prefixes(g.AllowedWAN), tuning(g.WAN), 0
 		c.Logger = a.log.With("module", "agent.gossip.wan")
 	}
@@ -72,6 +73,9 @@ func (a *Agent) tags() gossip.Tags {
 		Server: a.cfg.Server.Server, Datacenter: a.cfg.Node.Datacenter, ID: a.id,
 		Build: a.Build.Version + ":" + a.Build.Revision, ACLs: "0", ReconnectTimeout: a.cfg.Join.AdvertiseTimeout,
 	}
+	if id := a.cluster.Load(); id != nil {
+		t.ClusterID = *id
+	}
 	if t.Server {
 		t.Ports = gossip.Ports{Server: n.Ports.Server, WAN: n.Ports.SerfWAN, GRPC: max(n.Ports.GRPC, 0), GRPCTLS: max(n.Ports.GRPCTLS, 0)}
 		t.Bootstrap = a.cfg.Server.Bootstrap || a.cfg.Server.BootstrapExpect == 1
@@ -94,11 +98,27 @@ func (a *Agent) startPools() error {
 		a.running.Go(func() { a.mourn(p) })
 	}
 	a.running.Go(func() { a.followMembers(a.lan.Events()) })
+	if a.server != nil {
+		a.metrics.Collect(a.countMembers)
+	}
 	if a.wan != nil {
 		a.running.Go(func() { drain(a.wan.Events()) })
 		a.running.Go(func() { drain(a.wan.UserEvents()) })
 	}
 	return nil
+}
+
+// countMembers tells how many agents of each kind are alive.
+func (a *Agent) countMembers(emit telemetry.Emit) {
+	count := map[bool]int{}
+	for _, m := range a.lan.Members() {
+		if m.Ours && m.Status == gossip.StatusAlive {
+			count[m.Meta.Server]++
+		}
+	}
+	dc := telemetry.Label{Name: "datacenter", Value: a.cfg.Node.Datacenter}
+	emit("members.servers", float64(count[true]), dc)
+	emit("members.clients", float64(count[false]), dc)
 }
 
 // poolsByPort yields the pools by the keys of their ports.
@@ -110,7 +130,7 @@ func (a *Agent) poolsByPort() iter.Seq2[string, *gossip.Pool] {
 	}
 }
 
-// mourn ends the agent when a pool ends by itself: the vote on its name went to another agent.
+// mourn ends the agent when a pool ends by itself, which only a fault in it can bring about.
 func (a *Agent) mourn(p *gossip.Pool) {
 	select {
 	case <-p.Done():
@@ -118,7 +138,7 @@ func (a *Agent) mourn(p *gossip.Pool) {
 		return
 	}
 	if !a.departing.Load() && a.ctx.Err() == nil {
-		a.fail(fmt.Errorf("gossip has ended: another agent has the name %s", a.cfg.Node.Name))
+		a.fail(errors.New("gossip has ended by itself"))
 	}
 }
 
@@ -142,11 +162,24 @@ func drain[T any](events <-chan T) {
 	}
 }
 
-// followMembers tells the leader's duties of changes in the LAN pool, until that stops.
+// followMembers keeps what is known of the servers, and tells the leader's duties of changes in the LAN pool, until that
+// stops.
 func (a *Agent) followMembers(events <-chan gossip.Event) {
 	for e := range events {
+		var gone []rpc.Target
+		if e.Type == gossip.EventsLost {
+			gone = a.route.roster.set(a.lan.Members())
+		} else {
+			gone = a.route.roster.note(e.Member, e.Type == gossip.MemberJoin || e.Type == gossip.MemberUpdate)
+		}
+		for _, t := range gone {
+			a.route.pool.Forget(t)
+		}
 		if a.server != nil {
 			a.server.changed(e)
+		}
+		if e.Type == gossip.MemberJoin {
+			a.flood(e.Member)
 		}
 	}
 }
@@ -179,25 +212,4 @@ func (a *Agent) startJoining() {
 			}
 		}
 	})
-}
-
-// leaveTimeout bounds how long a graceful leave may take in each pool.
-const leaveTimeout = 15 * time.Second
-
-// Leave makes the agent leave the cluster gracefully, in leaveTimeout at most and whether or not who asked for it is
-// still there. The owner then stops it. A second call waits for the first and returns the same.
-func (a *Agent) Leave(ctx context.Context) error {
-	a.leaving.Do(func() {
-		a.departing.Store(true)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTimeout)
-		defer cancel()
-		a.log.Info("leaving the cluster")
-		for _, p := range []*gossip.Pool{a.wan, a.lan} {
-			if p != nil {
-				a.leaveErr = errors.Join(a.leaveErr, p.Leave(ctx))
-			}
-		}
-		close(a.left)
-	})
-	return a.leaveErr
 }

@@ -41,7 +41,9 @@ func (a *Agent) renew() error {
 	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
 		return fmt.Errorf("reload services and checks: %w", err)
 	}
-	a.described.Store(&fresh.Node)
+	current := a.cfg.Reloaded(fresh)
+	a.current.Store(current)
+	a.described.Store(&current.Node)
 	a.local.Describe(a.node())
 	a.dns.Reload(dnsSettings(fresh))
 	level, err := logging.ParseLevel(fresh.Log.Level)

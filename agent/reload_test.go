@@ -1,17 +1,12 @@
 package agent
 
 import (
-	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/miekg/dns"
-
-	"lictor/config"
 )
 
 func (s *subject) reloads(hcl ...string) {
@@ -143,44 +138,15 @@ func TestReloadSaysWhatNeedsARestart(t *testing.T) {
 	}
 }
 
-func TestReloadByItself(t *testing.T) {
-	noLeaks(t)
-	files := t.TempDir()
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(filepath.Join(files, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+func TestReloadIsShown(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.reloads(`node_meta { a = "b" } domain = "elsewhere."`)
+	shown := s.get("/v1/agent/self")
+	if !strings.Contains(shown, `"NodeMeta":{"a":"b"}`) {
+		t.Error("what was reloaded is not shown")
 	}
-	write("base.hcl", basis(t, t.TempDir())+"\nauto_reload_config = true")
-	write("web.hcl", `service { name = "web" }`)
-	s := &subject{t: t, log: &record{}, http: http.DefaultClient}
-	var err error
-	s.Agent, err = New(Config{Output: s.log, Load: func() (*config.Loaded, error) {
-		return config.Load(config.Options{Paths: []string{files}})
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { s.http.CloseIdleConnections(); s.Stop() }()
-	has := func(name string) func() bool {
-		return func() bool { return strings.Contains(s.get("/v1/agent/services"), fmt.Sprintf("%q", name)) }
-	}
-	s.eventually("web is there", has("web"))
-	write("web.tmp", `service { name = "api" }`)
-	if err := os.Rename(filepath.Join(files, "web.tmp"), filepath.Join(files, "web.hcl")); err != nil {
-		t.Fatal(err)
-	}
-	s.eventually("a replaced file is taken over", has("api"))
-	write("more.hcl", `service { name = "more" }`)
-	s.eventually("a new file is taken over", has("more"))
-	write("more.hcl", `service { nme = "more" }`)
-	s.eventually("a bad file is reported", func() bool { return strings.Contains(s.log.String(), "nme") })
-	if !has("more")() {
-		t.Error("a bad file has changed something")
+	if strings.Contains(shown, "elsewhere") {
+		t.Error("what needs a restart is shown")
 	}
 }
 

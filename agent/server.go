@@ -10,10 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"lictor/acl"
 	"lictor/agent/logging"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/config"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
@@ -34,6 +37,9 @@ type server struct {
 	registry rpc.Registry[acl.Authorizer]
 	members  chan gossip.Event // what the leader's duties have to look at
 	opened   chan struct{}     // closed once all that the leader's duties use is there
+	voters   voters
+	promise  promise
+	gathered time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
 // openServer opens the replicated state, on servers, and what methods and queries go to.
@@ -41,18 +47,21 @@ func (a *Agent) openServer() error {
 	if !a.cfg.Server.Server {
 		return a.openClient()
 	}
-	ends := &a.cfg.Network.Endpoints
-	listener, err := net.Listen("tcp", ends.RPCBind.String())
+	listener, err := a.network.Listen(a.cfg.Network.Endpoints.RPCBind)
 	if err != nil {
 		return portError("ports.server", err)
 	}
-	mux := rpc.NewMux(listener, a.log.With("module", "agent.rpc"))
+	l := &a.cfg.Limits
+	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
 	a.cleanups.add(mux.Close)
 	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
 	a.server = s
+	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
 	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
-	mux.Serve()
+	conf.AskLeader = s.readIndex
+	calls := rpc.NewServer(rpc.ServerConfig{Calls: mux.Protocol(rpc.ProtocolCalls), Bulk: mux.Protocol(rpc.ProtocolBulk), Handler: s,
+		Log: a.log.With("module", "agent.rpc"), Handshake: l.RPCHandshake, MaxArgs: maxArgs(l)})
 	conf.Lead = func(ctx context.Context, ready func()) {
 		select {
 		case <-s.opened:
@@ -66,19 +75,84 @@ func (a *Agent) openServer() error {
 	a.cleanups.add(s.node.Stop)
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
-	a.caller = s
-	a.views = view.New(view.Config{Log: s.node, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
+	rpc.Handle(&s.registry, inviteMethod, s.invited)
+	a.caller, a.snapshots = s, s
+	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
-	a.cleanups.add(func() error { a.views.Stop(); return nil })
 	s.services.queries(a.views)
+	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
+	mux.Serve()
+	calls.Serve()
+	a.cleanups.add(func() error { calls.Stop(); return nil })
+	a.cleanups.add(func() error { a.views.Stop(); return nil })
 	return nil
+}
+
+// maxArgs bounds the arguments of a call so that what the configuration allows over HTTP can be sent on.
+func maxArgs(l *config.Limits) int {
+	return int(min(max(16<<20, 2*max(l.KVMaxValueSize, l.TxnMaxReqLen)), 1<<30))
+}
+
+// newRouter makes the way to the servers.
+func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
+	l := &a.cfg.Limits
+	r := &router{roster: newRoster(a.id, a.distance), leader: leader, hold: a.cfg.Raft.Performance.RPCHoldTimeout, timeout: l.RPCClientTimeout}
+	r.count = routeCounts{a.metrics.Counter("client.rpc"), a.metrics.Counter("client.rpc.exceeded"), a.metrics.Counter("client.rpc.failed")}
+	if !a.cfg.Server.Server && l.RPCRate >= 0 {
+		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
+	}
+	r.pool = rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels,
+		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.network.Dial(ctx, t.Address) }})
+	a.cleanups.add(func() error { r.pool.Stop(); return nil })
+	return r
+}
+
+// sentinels are the errors that are told from others by what they are.
+var sentinels = []error{state.ErrNoLeader, state.ErrUncertain, state.ErrStopped, rpc.ErrNoDatacenter, errNoServers, errRate}
+
+// distance is how far a member is from this agent, as far as that is known.
+func (a *Agent) distance(name string) time.Duration {
+	own, err := a.lan.Coordinate()
+	if err != nil {
+		return 0
+	}
+	other, ok := a.lan.CachedCoordinate(name)
+	if !ok {
+		return 0
+	}
+	from, to := coordinate.Coordinate(own), coordinate.Coordinate(other)
+	return from.Distance(&to)
+}
+
+// A held log is what those see who read on this server: while there is no leader, they wait for one as long as
+// rpc_hold_timeout says.
+type held struct {
+	*raftstore.Node
+	server *server
+}
+
+// Fresh implements state.Log.
+func (h *held) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
+	meta, err := h.Node.Fresh(ctx, opts)
+	if err == nil || opts.Consistency == state.Stale && opts.MaxStale == 0 || !noLeader(err) {
+		return meta, err
+	}
+	here := func() (rpc.Target, bool) { return rpc.Target{ID: h.server.agent.id}, true }
+	err = h.server.agent.route.deliver(ctx, here, true, func(ctx context.Context, _ rpc.Target) (err error) {
+		meta, err = h.Node.Fresh(ctx, opts)
+		return err
+	})
+	if noLeader(err) {
+		err = h.server.leaderless()
+	}
+	return meta, err
 }
 
 func (a *Agent) raftConfig() raftstore.Config {
 	r, pace := &a.cfg.Raft, &a.cfg.Internal.Consul
 	scale := time.Duration(r.Performance.Multiplier)
 	c := raftstore.Config{
-		ID: a.id, Backend: r.LogStore.Backend, Advertise: net.TCPAddrFromAddrPort(a.cfg.Network.Endpoints.RPCAdvertise), Dial: dialRaft,
+		ID: a.id, Backend: r.LogStore.Backend, Advertise: net.TCPAddrFromAddrPort(a.cfg.Network.Endpoints.RPCAdvertise), Dial: a.dialRaft, AddressOf: a.serverAddress,
 		Bootstrap:        a.cfg.Server.Bootstrap || a.cfg.Server.BootstrapExpect == 1,
 		HeartbeatTimeout: scale * pace.HeartbeatTimeout, ElectionTimeout: scale * pace.ElectionTimeout, LeaseTimeout: scale * pace.LeaseTimeout,
 		SnapshotThreshold: uint64(r.SnapshotThreshold), SnapshotInterval: r.SnapshotInterval, TrailingLogs: uint64(r.TrailingLogs),
@@ -95,16 +169,18 @@ func (a *Agent) raftConfig() raftstore.Config {
 
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
+	log := &held{node, a.server}
 	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
 	return &services{
-		ca:      &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
-		catalog: entries,
-		coordinate: &coordinate.Service{Log: node, Known: func(tx *state.Tx, name string) bool { return catalog.FindNode(tx, name) != nil },
-			Datacenters: a.datacenters},
-		event:  &event.Service{Broadcast: a.lan.UserEvent},
-		gossip: &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
-		kv:     &kv.Service{Log: node},
-		raft: &raftstore.Service{Node: node, Members: a.servers, NameOf: func(id string) string {
+		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
+		catalog:    entries,
+		coordinate: a.newCoordinates(node),
+		event:      &event.Service{Broadcast: a.lan.UserEvent},
+		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
+		kv:         &kv.Service{Log: node},
+		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
+			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
+		}, Forget: a.forgetServer, NameOf: func(id string) string {
 			for _, m := range a.lan.Members() {
 				if m.Meta.ID == id {
 					return m.Name
@@ -114,8 +190,23 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		}},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
 			MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: node, Catalog: entries, Delays: node.Delays},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays},
 	}
+}
+
+// newCoordinates makes what answers for the places of nodes, which are written in batches.
+func (a *Agent) newCoordinates(node *raftstore.Node) *coordinate.Service {
+	known := func(tx *state.Tx, name string) bool { return catalog.FindNode(tx, name) != nil }
+	pace := &a.cfg.Internal.Consul
+	batching := coordinate.Batching{Period: pace.UpdatePeriod, Size: pace.BatchSize, MaxBatches: pace.MaxBatches}
+	report := func(err error) { a.log.Warn("places of nodes were not written", "error", err) }
+	return &coordinate.Service{Log: node, Known: known, Datacenters: a.datacenters, Batcher: coordinate.NewBatcher(node, batching, known, report)}
+}
+
+// serverAddress is where gossip has last seen the server with this id.
+func (a *Agent) serverAddress(id string) (string, bool) {
+	t, ok := a.route.roster.find(id)
+	return t.Address, ok
 }
 
 // datacenters tells where the servers of each datacenter are in the space of the WAN.
@@ -151,11 +242,40 @@ func (a *Agent) datacenters() []coordinate.Datacenter {
 // allowAll finds what a token may do. There are no ACLs yet: everybody may do everything.
 func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
 
-// Call implements rpc.Caller: the methods of this server, in this process.
+// Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
-	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
-		return rpc.ErrNoDatacenter
+	if err := s.here(h); err != nil {
+		return err
 	}
+	kind, _ := s.registry.Traits(method)
+	if here := kind.Anywhere || h.Direct; here || s.node.Leads() {
+		if err := s.dispatch(ctx, h, method, args, reply); here || !noLeader(err) {
+			return err
+		}
+	}
+	var body []byte
+	return s.toLeader(ctx, kind, func(ctx context.Context, t rpc.Target) error {
+		if t.ID == s.agent.id {
+			return s.dispatch(ctx, h, method, args, reply)
+		}
+		if body == nil {
+			var err error
+			if body, err = rpc.Append(nil, args); err != nil {
+				return err
+			}
+		}
+		forward := h
+		forward.Direct = true
+		answer, err := s.agent.route.pool.Call(ctx, t, forward, method, body)
+		if err != nil {
+			return err
+		}
+		return rpc.Decode(answer, reply)
+	})
+}
+
+// dispatch carries out a call on this server.
+func (s *server) dispatch(ctx context.Context, h rpc.Header, method string, args, reply any) error {
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
@@ -163,10 +283,31 @@ func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, re
 	return s.registry.Dispatch(ctx, az, method, args, reply)
 }
 
+// toLeader makes attempts at the leader, which may be this server.
+func (s *server) toLeader(ctx context.Context, kind rpc.Traits, try attempt) error {
+	err := s.agent.route.deliver(ctx, s.leader, kind.Repeatable, try)
+	if noLeader(err) {
+		return s.leaderless()
+	}
+	return err
+}
+
+// leader is the server that leads, at the address at which gossip knows it.
+func (s *server) leader() (rpc.Target, bool) {
+	address, id := s.node.Leader()
+	if id == "" {
+		return rpc.Target{}, false
+	}
+	if t, ok := s.agent.route.roster.find(id); ok {
+		return t, true
+	}
+	return rpc.Target{ID: id, Address: address}, true
+}
+
 // Save implements httpapi.Snapshots.
 func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(uint64, state.ReadMeta)) error {
-	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
-		return rpc.ErrNoDatacenter
+	if err := s.here(h); err != nil {
+		return err
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
@@ -177,8 +318,12 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 
 // Restore implements httpapi.Snapshots.
 func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
-	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
-		return rpc.ErrNoDatacenter
+	if err := s.here(h); err != nil {
+		return err
+	}
+	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
+		h.Direct = true
+		return s.agent.route.restore(ctx, s.leader, h, r)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
@@ -192,15 +337,27 @@ func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
 	return nil
 }
 
-// dialRaft opens a connection to another server that speaks Raft.
-func dialRaft(address string, timeout time.Duration) (net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", address, timeout)
+// dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.
+func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, error) {
+	conn, err := a.network.Dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Write([]byte{rpc.ProtocolRaft}); err != nil {
+	if err := greetRaft(ctx, conn, id); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("greet %s: %w", address, err)
 	}
 	return conn, nil
+}
+
+// greetRaft says what the connection is for, in the time that ctx leaves.
+func greetRaft(ctx context.Context, conn net.Conn, id string) error {
+	end, _ := ctx.Deadline()
+	if err := conn.SetDeadline(end); err != nil {
+		return err
+	}
+	if err := rpc.Greet(conn, rpc.ProtocolRaft, id); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
 }

@@ -67,14 +67,21 @@ func (s *aliases) Aliased(ctx context.Context, q health.AliasQuery) (health.Alia
 	for _, i := range services.Value().Services {
 		found = found || i.ID == q.Service
 	}
-	changed := make(chan struct{})
-	s.agent.running.Go(func() {
-		defer close(changed)
-		opts := *opts
-		opts.MinIndex = checks.Index()
-		view.Read(ctx, s.agent.views, catalog.NodeChecksQuery, &opts, catalog.NodeChecks{Node: node})
+	// Whichever changes first ends the wait for both.
+	ctx, cancel := context.WithCancel(ctx)
+	follow := func(index uint64, read func(*view.Options)) {
+		s.agent.running.Go(func() {
+			defer cancel()
+			read(&view.Options{Header: opts.Header, MinIndex: index})
+		})
+	}
+	follow(checks.Index(), func(o *view.Options) {
+		view.Read(ctx, s.agent.views, catalog.NodeChecksQuery, o, catalog.NodeChecks{Node: node})
 	})
-	return health.AliasState{Checks: checks.Value().Rows, Found: found, Changed: changed}, nil
+	follow(services.Index(), func(o *view.Options) {
+		view.Read(ctx, s.agent.views, catalog.NodeServicesQuery, o, catalog.OnNode{Node: node})
+	})
+	return health.AliasState{Checks: checks.Value().Rows, Found: found, Changed: ctx.Done()}, nil
 }
 
 // cutBuild takes a member's build apart, "version:revision".

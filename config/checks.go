@@ -45,6 +45,6 @@ func (c *Checks) check(r *report) {
 	r.notNegative("check_update_interval", c.UpdateInterval)
 	scripts := checkDefinitions(r, c.Services, c.Checks)
 	if scripts && !c.Scripts && !c.LocalScripts {
-		r.warn("there are script checks, but neither enable_local_script_checks nor enable_script_checks is true: they will not run")
+		r.warn("there are script checks, but neither enable_local_script_checks nor enable_script_checks is true: an agent with them does not start")
 	}
 }

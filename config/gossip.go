@@ -35,7 +35,7 @@ func defaultGossip() Gossip {
 	return Gossip{
 		LAN: Tuning{
 			GossipNodes: 3, GossipInterval: 200 * ms, ProbeInterval: time.Second, ProbeTimeout: 500 * ms,
-			SuspicionMult: 4, RetransmitMult: 4,
+			SuspicionMult: 4, RetransmitMult: 12, // see gossip/DESIGN.md
 		},
 		WAN: Tuning{
 			GossipNodes: 3, GossipInterval: 500 * ms, ProbeInterval: 5 * time.Second, ProbeTimeout: 3 * time.Second,

@@ -40,9 +40,13 @@ func (j *Join) complete(r *report, server bool) {
 	}
 }
 
-// checkReconnect refuses to forget failed members so soon that a restart could not come back in time.
+// shortReconnect is a time in which a host may well be repaired.
+const shortReconnect = 8 * time.Hour
+
+// checkReconnect takes any time, and warns of one so short that failed members are gone before somebody has looked.
 func checkReconnect(r *report, key string, d time.Duration) {
-	if d < 8*time.Hour {
-		r.refuse(key, "is %s, but must be 8h or more", d)
+	r.positive(key, d)
+	if d > 0 && d < shortReconnect && r.isSet(key) {
+		r.warn("%s is %s: members that failed are forgotten so soon, with their services", key, d)
 	}
 }

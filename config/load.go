@@ -3,7 +3,9 @@ package config
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -31,8 +33,25 @@ type Loaded struct {
 	Config   *Config
 	Warnings []string          // what works, but hardly as it is meant
 	NoEffect []NoEffect        // what is set, but does nothing in this version
-	Files    []string          // all files that were read
+	Sources  Sources           // where it was read from
 	Origins  map[string]Origin // where each key was set, by dotted key; keys that are not in it have their default
+}
+
+// Sources are the files and directories that a configuration is read from.
+type Sources struct {
+	Paths  []string // as in Options
+	Format string
+}
+
+// Files are the configuration files that are there now, in the order in which they are read. A path that cannot be read
+// is left out.
+func (s Sources) Files() []string {
+	var files []string
+	for _, path := range s.Paths {
+		found, _ := expandPath(path, s.Format)
+		files = append(files, found...)
+	}
+	return files
 }
 
 // Load reads, merges and checks a configuration. Later sources win: defaults, those of -dev, files in the order given
@@ -47,7 +66,7 @@ func Load(o Options) (*Loaded, error) {
 	if o.Dev {
 		cfg.develop()
 	}
-	l := &Loaded{Config: cfg}
+	l := &Loaded{Config: cfg, Sources: Sources{o.Paths, o.Format}}
 	d := newDecoder()
 	l.read(d, o)
 	if len(d.problems) > 0 {
@@ -72,7 +91,6 @@ func (l *Loaded) read(d *decoder, o Options) {
 			d.problems = append(d.problems, *p)
 		}
 		for _, file := range files {
-			l.Files = append(l.Files, file)
 			l.readFile(d, file, o.Format)
 		}
 	}
@@ -129,7 +147,12 @@ func stat(path string) (os.FileInfo, error) {
 }
 
 func unreadable(path string, err error) *Problem {
-	return &Problem{File: path, Text: err.Error(), summary: fmt.Sprintf("config: Open failed on %s. %v", path, err)}
+	text := err.Error()
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		text = at.Op + ": " + at.Err.Error() // the path is in File
+	}
+	return &Problem{File: path, Text: text, summary: fmt.Sprintf("config: Open failed on %s. %v", path, err)}
 }
 
 // formatOf is the format that the end of a file's name stands for; empty if it stands for none.

@@ -88,7 +88,7 @@ func TestSourcesMergeInOrder(t *testing.T) {
 	checkEqual(t, "log_level", c.Log.Level, "WARN")
 	checkEqual(t, "datacenter", c.Node.Datacenter, "east")
 	checkEqual(t, "server", c.Server.Server, true)
-	checkEqual(t, "files", len(l.Files), 3)
+	checkEqual(t, "files", len(l.Sources.Files()), 3)
 	checkEqual(t, "origin", l.Origins["data_dir"], Origin{File: filepath.Join(dir, "b.hcl"), Line: 1})
 	checkEqual(t, "origin of a flag", l.Origins["server"], Origin{File: "-server"})
 }
@@ -242,7 +242,7 @@ func TestTextsOfFilesThatCannotBeRead(t *testing.T) {
 	for _, row := range []struct{ file, want, explained string }{
 		{"bad.json", "failed to parse bad.json: unexpected end of JSON input", "bad.json:1: the JSON text ends too early"},
 		{"bad2.json", "failed to parse bad2.json: invalid character ']' after object key:value pair", "bad2.json:2: "},
-		{"no.json", "config: Open failed on no.json. open no.json: no such file or directory", "no.json: open no.json"},
+		{"no.json", "config: Open failed on no.json. open no.json: no such file or directory", "no.json: open: no such file or directory"},
 		{"bad.hcl", "failed to parse bad.hcl: ", "bad.hcl:1: "},
 	} {
 		_, err := ReadServices([]string{row.file})

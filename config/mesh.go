@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -51,7 +52,9 @@ const entryKinds = `service-defaults proxy-defaults service-router service-split
 	inline-certificate file-system-certificate http-route tcp-route jwt-provider control-plane-request-limit`
 
 func (m *Mesh) check(r *report) {
-	r.oneOf("connect.ca_provider", m.Connect.CAProvider, "", "consul", "vault", "aws-pca")
+	if m.Connect.CAProvider != "" {
+		r.oneOf("connect.ca_provider", m.Connect.CAProvider, "consul", "vault", "aws-pca")
+	}
 	if m.Intentions != "" {
 		r.oneOf("default_intention_policy", m.Intentions, "allow", "deny")
 	}
@@ -65,8 +68,13 @@ func (m *Mesh) check(r *report) {
 				kind = content
 			}
 		}
-		if name, ok := kind.(string); !ok || !slices.Contains(kinds, name) {
-			r.refuse("config_entries.bootstrap", "entry %d has the kind %v, but must have one of: %s", i, kind, strings.Join(kinds, ", "))
+		if name, ok := kind.(string); ok && slices.Contains(kinds, name) {
+			continue
 		}
+		has := "no kind"
+		if kind != nil {
+			has = fmt.Sprintf("the kind %v", kind)
+		}
+		r.refuse("config_entries.bootstrap", "entry %d has %s, but must have one of: %s", i, has, strings.Join(kinds, ", "))
 	}
 }

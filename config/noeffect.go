@@ -18,12 +18,6 @@ func notYet() []NoEffect {
 		{"audit", "audit log"},
 		{"auto_config", "automatic settings of clients"},
 		{"auto_encrypt", "certificates of clients"},
-		{"autopilot.cleanup_dead_servers", "changing servers of a cluster"},
-		{"autopilot.disable_upgrade_migration", "changing servers of a cluster"},
-		{"autopilot.min_quorum", "changing servers of a cluster"},
-		{"autopilot.redundancy_zone_tag", "changing servers of a cluster"},
-		{"autopilot.server_stabilization_time", "changing servers of a cluster"},
-		{"autopilot.upgrade_version_tag", "changing servers of a cluster"},
 		{"cache", "cache of the agent"},
 		{"config_entries", "configuration entries"},
 		{"connect.ca_config", "settings of the certificate authority"},
@@ -49,7 +43,6 @@ func notYet() []NoEffect {
 		{"primary_gateways", "mesh gateways between datacenters"},
 		{"primary_gateways_interval", "mesh gateways between datacenters"},
 		{"raft_logstore.verification", "verification of the log"},
-		{"read_replica", "servers without a vote"},
 		{"reconnect_timeout_wan", "several datacenters"},
 		{"retry_interval_wan", "several datacenters"},
 		{"retry_join_wan", "several datacenters"},
@@ -82,7 +75,9 @@ func (c *Config) noEffect(origins map[string]Origin, dev bool) []NoEffect {
 	})
 	changed := map[string]bool{}
 	walk(reflect.ValueOf(c).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) {
-		if _, set := origins[key]; set && !reflect.DeepEqual(standard[key], v.Interface()) {
+		port, closed := v.Interface().(int)
+		closed = closed && port < 0 && strings.HasPrefix(key, "ports.")
+		if _, set := origins[key]; set && !closed && !reflect.DeepEqual(standard[key], v.Interface()) {
 			changed[key] = true
 		}
 	})

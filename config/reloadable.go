@@ -49,6 +49,21 @@ func Diff(old, new *Config) (notReloadable []string) {
 	return notReloadable
 }
 
+// Reloaded is the configuration of a running agent once it has taken over another one: a copy with the other's values
+// of what can change while the agent runs.
+func (c *Config) Reloaded(fresh *Config) *Config {
+	values := map[string]reflect.Value{}
+	walk(reflect.ValueOf(fresh).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) { values[key] = v })
+	out := *c
+	walk(reflect.ValueOf(&out).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) {
+		if covers(reloadable(), key) {
+			v.Set(values[key])
+		}
+	})
+	out.Telemetry.Allowed, out.Telemetry.Blocked = fresh.Telemetry.Allowed, fresh.Telemetry.Blocked
+	return &out
+}
+
 // covers says whether a list names a key or something that the key is below of.
 func covers(names []string, key string) bool {
 	return slices.ContainsFunc(names, func(name string) bool {

@@ -179,6 +179,31 @@ func TestDiff(t *testing.T) {
 	checkEqual(t, "fixed", Diff(before, load(`node_name = "x" ports { http = 1 } acl { enabled = true }`)), []string{"node_name", "acl.enabled"})
 }
 
+func TestReloaded(t *testing.T) {
+	load := func(text string) *Config {
+		return mustLoad(t, Options{Fragments: []string{text + ` data_dir = "/x"`}}).Config
+	}
+	before := load(`log_level = "info" ports { http = 1 } node_name = "a"`)
+	got := before.Reloaded(load(`log_level = "debug" ports { http = 2 } node_name = "b" node_meta { a = "b" } telemetry { prefix_filter = ["+x", "-y"] }`))
+	checkEqual(t, "log_level", got.Log.Level, "DEBUG")
+	checkEqual(t, "node_meta", got.Node.Meta, map[string]string{"a": "b"})
+	checkEqual(t, "prefixes", [][]string{got.Telemetry.Allowed, got.Telemetry.Blocked}, [][]string{{"x"}, {"y"}})
+	checkEqual(t, "ports.http", got.Network.Ports.HTTP, 1)
+	checkEqual(t, "node_name", got.Node.Name, "a")
+	checkEqual(t, "before", before.Log.Level, "INFO")
+}
+
+// TestDevGivesWayToUIDir has the page of -dev replaced by another directory.
+func TestDevGivesWayToUIDir(t *testing.T) {
+	mustLoad(t, Options{Dev: true, Fragments: []string{`ui_config { dir = "/x" }`}})
+}
+
+// TestNoEffectOfClosedPorts has nothing to say of listeners that are not wanted.
+func TestNoEffectOfClosedPorts(t *testing.T) {
+	l := mustLoad(t, Options{Dev: true, Fragments: []string{`ports { grpc = -1 grpc_tls = -1 https = -1 }`}})
+	checkEqual(t, "rows", len(l.NoEffect), 0)
+}
+
 func TestNoEffect(t *testing.T) {
 	l := mustLoad(t, Options{Fragments: []string{`data_dir = "/x" acl { enabled = true default_policy = "deny" } peering { enabled = true } segments = [{ name = "a" }] primary_datacenter = "dc1"`}})
 	checkEqual(t, "rows", l.NoEffect, []NoEffect{{"acl", "access control"}, {"segments", "network segments"}})

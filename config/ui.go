@@ -40,7 +40,7 @@ func (u *UI) check(r *report) {
 		u.ContentPath += "/"
 	}
 	r.matches("ui_config.content_path", u.ContentPath, `^/[A-Za-z0-9/_-]*/?$`, "a path of letters, digits, dashes and underscores")
-	if u.Enabled && u.Dir != "" {
+	if u.Enabled && u.Dir != "" && r.isSet("ui_config.enabled") { // -dev alone gives way
 		r.refuse("ui_config.dir", "cannot be used together with ui_config.enabled")
 	}
 	if u.Provider != "" {

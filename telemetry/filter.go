@@ -21,8 +21,8 @@ type rule struct {
 
 func newFilter(byDefault bool, rules []string, prefix string) (*filter, error) {
 	f := &filter{byDefault: byDefault, rules: []rule{{prefix: prefix + "." + quietUnlessAsked}}}
-	for _, text := range rules {
-		if len(text) < 2 || (text[0] != '+' && text[0] != '-') {
+	for _, text := range rules { // "-" alone has the prefix of all names
+		if text == "" || (text[0] != '+' && text[0] != '-') {
 			return nil, fmt.Errorf("prefix_filter: rule %q must be a '+' (show) or a '-' (hide) and then a prefix", text)
 		}
 		f.rules = append(f.rules, rule{prefix: text[1:], show: text[0] == '+'})

@@ -45,7 +45,7 @@ func newPusher(ctx context.Context, r *Registry) (*pusher, error) {
 	for _, l := range p.links {
 		if err := l.connect(ctx); err != nil {
 			p.close()
-			return nil, fmt.Errorf("telemetry: connect to %s: %w (retry_failed_connection is off)", l.dialect.name, err)
+			return nil, fmt.Errorf("connect to %s: %w (retry_failed_connection is off)", l.dialect.name, err)
 		}
 	}
 	return p, nil

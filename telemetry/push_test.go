@@ -154,7 +154,7 @@ func TestCollectorThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRegistry(t, func(c *telemetry.Config) { c.StatsiteAddress, c.RetryFailedConnection = gone, false })
-	if err := r.Start(); !errors.Is(err, syscall.ECONNREFUSED) || !strings.HasPrefix(err.Error(), "telemetry: connect to statsite: ") {
+	if err := r.Start(); !errors.Is(err, syscall.ECONNREFUSED) || !strings.HasPrefix(err.Error(), "connect to statsite: ") {
 		t.Errorf("got %v", err)
 	}
 	r.Stop()

@@ -136,7 +136,7 @@ func fillHostname(cfg *Config) error {
 	}
 	name, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("telemetry: host name: %w", err)
+		return fmt.Errorf("host name: %w", err)
 	}
 	cfg.Hostname = name
 	return nil

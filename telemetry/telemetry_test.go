@@ -271,6 +271,12 @@ func TestFilter(t *testing.T) {
 	if got := names(); got != "rpc.server.call" {
 		t.Errorf("shown after a reload: %s", got)
 	}
+	if err := r.SetFilter(true, []string{"-", "+consul.kvs"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(); got != "kvs.apply" {
+		t.Errorf("shown where an empty prefix hides all: %s", got)
+	}
 	const want = `prefix_filter: rule "consul.raft" must be a '+' (show) or a '-' (hide) and then a prefix`
 	if err := r.SetFilter(true, []string{"consul.raft"}); err == nil || err.Error() != want {
 		t.Errorf("got %v", err)

@@ -10,6 +10,7 @@ import (
 
 	"lictor/catalog"
 	"lictor/rpc"
+	"lictor/state"
 )
 
 // Catalog is what a State needs of the servers.
@@ -174,8 +175,8 @@ func scale(members int) int {
 
 // retry is the time to the next attempt after a failure.
 func (s *syncer) retry(err error) time.Duration {
-	if rpc.CodeOf(err) == rpc.NoLeader {
-		s.Log.Debug("anti-entropy waits for a leader")
+	if unanswered(err) {
+		s.Log.Debug("anti-entropy waits for the servers", "error", err)
 		d := time.Duration(scale(s.ClusterSize())) * seekLeader
 		return d + rand.N(d)
 	}
@@ -272,6 +273,12 @@ func refused(err error) bool {
 
 // transient tells errors that say nothing about the write.
 func transient(err error) bool {
-	return err != nil && (rpc.CodeOf(err) == rpc.NoLeader || rpc.CodeOf(err) == rpc.Limited ||
+	return err != nil && (unanswered(err) || rpc.CodeOf(err) == rpc.Limited ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled))
+}
+
+// unanswered tells errors of calls for which there was no server, or no answer.
+func unanswered(err error) bool {
+	code := rpc.CodeOf(err)
+	return code == rpc.NoLeader || code == rpc.Unreachable || errors.Is(err, state.ErrUncertain)
 }

@@ -81,7 +81,7 @@ func New(cfg Config) (*Logger, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.sys = sys
+		l.sys = enqueue(sys)
 	}
 	if cfg.File != "" {
 		file, err := openRotated(cfg)

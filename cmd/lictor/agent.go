@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -44,13 +46,17 @@ func newAgentCommand(fs *flag.FlagSet, c *console) runFunc {
 
 // runAgent runs an agent until a signal, its API or a failure ends it.
 func runAgent(c *console, load func() (*config.Loaded, error)) error {
-	collectSparingly()
 	revision, date := revision()
 	a, err := agent.New(agent.Config{Load: load, Output: c.out,
 		Build: agent.Build{Version: consulVersion, Revision: revision, Date: date, Own: lictorVersion}})
 	if err != nil {
 		return explainConfig(err)
 	}
+	room := uint64(leastRoom)
+	if !a.Serves() {
+		room = clientRoom
+	}
+	collectSparingly(room)
 	if err := a.Start(); err != nil {
 		return fmt.Errorf("the agent could not start: %w", err)
 	}
@@ -69,8 +75,13 @@ func explainConfig(err error) error {
 
 // serve waits for what ends the agent, and ends it.
 func serve(c *console, a *agent.Agent) error {
+	dumps := make(chan os.Signal, 1)
+	notifyOfDumps(dumps)
+	defer signal.Stop(dumps)
 	for {
 		select {
+		case <-dumps:
+			_ = a.DumpMetrics(c.err) // who closed standard error does not want them
 		case s := <-c.signals:
 			if s == syscall.SIGHUP {
 				a.ReloadNow()

@@ -71,6 +71,9 @@ func commands() []command {
 			example: "lictor operator autopilot state -format=json", new: newAutopilotState},
 		{name: "operator raft", about: "Look into the group of servers that keep the state, and change it."},
 		{name: "operator raft list-peers", args: "[flags]", about: "List the servers that keep the state.", example: "lictor operator raft list-peers", new: newRaftListPeers},
+		{name: "operator raft recover", args: "[flags] -data-dir=DIRECTORY", about: "Recover a cluster that has lost its quorum for good: make the stopped server whose data directory " +
+			"this is, and others that are treated alike, the servers of the cluster. It prints what it will do and asks first.",
+			example: "lictor operator raft recover -data-dir=/var/lib/lictor -server=adf4238a-882b-9ddc-4a9d-5b6758e4159e=10.0.0.1:8300", new: newRaftRecover, files: true},
 		{name: "operator raft remove-peer", args: "[flags]", about: "Remove a server that is gone for good and was not removed by itself.",
 			example: "lictor operator raft remove-peer -address=10.0.0.3:8300", new: newRaftRemovePeer},
 		{name: "operator raft transfer-leader", args: "[flags]", about: "Hand leadership to another server.",

@@ -96,8 +96,11 @@ type pairs map[string]string
 func (p pairs) String() string { return "" }
 
 func (p pairs) Set(s string) error {
-	key, value, _ := strings.Cut(s, "=")
-	if key == "" {
+	key, value, ok := strings.Cut(s, "=")
+	switch {
+	case !ok:
+		return errors.New(`missing "=": a value is of the form key=value`)
+	case key == "":
 		return fmt.Errorf("%q is not of the form key=value", s)
 	}
 	p[key] = value

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lictor/cmd/lictor/client"
 )
 
 // A member is one of /v1/agent/members.
@@ -89,7 +91,24 @@ func newMembers(fs *flag.FlagSet, c *console) runFunc {
 		} else {
 			c.columns(memberTable(members))
 		}
+		c.warnLeaderless(ctx, cl)
 		return nil
+	}
+}
+
+// warnLeaderless tells what the agent says of the voters, if there is no leader: on the standard error, because scripts
+// read the table. Who may not ask learns nothing.
+func (c *console) warnLeaderless(ctx context.Context, cl *client.Client) {
+	var self struct{ Stats map[string]map[string]string }
+	if cl.Get(ctx, "/v1/agent/self", nil, &self) != nil {
+		return
+	}
+	if voters, ok := self.Stats["consul"]["no_leader"]; ok {
+		text := "There is no leader."
+		if voters != "" {
+			text += " " + strings.ToUpper(voters[:1]) + voters[1:] + "."
+		}
+		fmt.Fprintln(c.err, text)
 	}
 }
 

@@ -5,8 +5,12 @@ package main
 import (
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 )
+
+// notifyOfDumps delivers the signal that asks an agent for its metrics.
+func notifyOfDumps(to chan<- os.Signal) { signal.Notify(to, syscall.SIGUSR1) }
 
 // lead puts a command into a process group of its own, all of which gets its signals.
 func lead(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }

@@ -59,7 +59,23 @@ func tree(c *console, rows []command, code *int) *cobra.Command {
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
+	addCompletion(c, root, code)
 	return root
+}
+
+// addCompletion adds cobra's own command that completes command lines, which by itself takes any shell's name for good.
+func addCompletion(c *console, root *cobra.Command, code *int) {
+	root.InitDefaultCompletionCmd()
+	node, _, err := root.Find([]string{"completion"})
+	if err != nil || node == root {
+		return
+	}
+	node.DisableSuggestions = true
+	node.Args = cobra.ArbitraryArgs
+	node.RunE = func(_ *cobra.Command, args []string) error {
+		*code = c.report(c.group(node, command{name: "completion"}, args), func(io.Writer) { fmt.Fprint(c.err, node.UsageString()) })
+		return nil
+	}
 }
 
 // cutLast splits the name of a command into that of its group and the last word.
@@ -141,6 +157,9 @@ func (c *console) group(node *cobra.Command, row command, args []string) error {
 	node.SuggestionsMinimumDistance = 2
 	if near := node.SuggestionsFor(args[0]); len(near) > 0 {
 		message += fmt.Sprintf(" Did you mean %q?", strings.TrimSpace(row.name+" "+near[0]))
+	}
+	if strings.HasPrefix(args[0], "-autocomplete-") {
+		return &failure{code: code, err: fmt.Errorf("%s 'lictor completion -help' says how a shell completes its commands", message)}
 	}
 	return &failure{code: code, err: fmt.Errorf("%s '%s -help' lists what there is", message, node.CommandPath())}
 }

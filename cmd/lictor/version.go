@@ -44,7 +44,8 @@ func writeVersion(c *console, format string) error {
 		c.printf("Revision %s\n", v.Revision)
 	}
 	c.printf("Build Date %s\n", v.BuildDate)
-	c.printf("Protocol %d spoken by default, understands %d to %d\n", v.RPC.Default, v.RPC.Min, v.RPC.Max)
+	c.printf("Protocol %d spoken by default, understands %d to %d (agent will automatically use protocol >%d when speaking to compatible agents)\n",
+		v.RPC.Default, v.RPC.Min, v.RPC.Max, v.RPC.Default)
 	return nil
 }
 

@@ -1,0 +1,129 @@
+package agent
+
+import (
+	"context"
+	"io"
+
+	"lictor/rpc"
+	"lictor/view"
+)
+
+// Methods that are not calls on a domain: names are part of the protocol.
+const (
+	fetchMethod   = "View.Fetch"       // the answer to a query, once
+	followMethod  = "View.Follow"      // the answer to a query, again and again
+	leaderMethod  = "Servers.Leader"   // a stream of the ids of who leads, "" while nobody does
+	saveMethod    = "Snapshot.Save"    // a transfer
+	restoreMethod = "Snapshot.Restore" // a transfer
+)
+
+// Answer implements rpc.Handler: calls of other agents.
+func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
+	if err := s.here(r.Header); err != nil {
+		return nil, err
+	}
+	if r.Method == fetchMethod {
+		q := new(view.Ask)
+		if _, err := q.UnmarshalMsg(r.Args); err != nil {
+			return nil, rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
+		}
+		p, err := s.agent.views.Answer(ctx, r.Header, q)
+		if err != nil {
+			return nil, err
+		}
+		return p.MarshalMsg(nil)
+	}
+	kind, ok := s.registry.Traits(r.Method)
+	if !ok {
+		return nil, rpc.Errorf(rpc.NotImplemented, "unknown method %q", r.Method)
+	}
+	if kind.Anywhere || r.Direct || s.node.Leads() {
+		return s.answer(ctx, r.Header, r.Method, r.Args)
+	}
+	var reply []byte
+	err := s.toLeader(ctx, kind, func(ctx context.Context, t rpc.Target) (err error) {
+		if t.ID == s.agent.id {
+			reply, err = s.answer(ctx, r.Header, r.Method, r.Args)
+			return err
+		}
+		h := r.Header
+		h.Direct = true
+		reply, err = s.agent.route.pool.Call(ctx, t, h, r.Method, r.Args)
+		return err
+	})
+	return reply, err
+}
+
+// answer carries out an encoded call on this server.
+func (s *server) answer(ctx context.Context, h rpc.Header, method string, args []byte) ([]byte, error) {
+	az, err := s.agent.resolve(ctx, h.Token)
+	if err != nil {
+		return nil, err
+	}
+	return s.registry.Answer(ctx, az, method, args)
+}
+
+// Stream implements rpc.Handler.
+func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) error) error {
+	if err := s.here(r.Header); err != nil {
+		return err
+	}
+	switch r.Method {
+	case followMethod:
+		q := new(view.Ask)
+		if _, err := q.UnmarshalMsg(r.Args); err != nil {
+			return rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
+		}
+		return s.agent.views.Stream(ctx, r.Header, q, func(p *view.Packed) error {
+			body, err := p.MarshalMsg(nil)
+			if err != nil {
+				return err
+			}
+			return send(body)
+		})
+	case leaderMethod:
+		return s.tellLeader(ctx, send)
+	}
+	return rpc.Errorf(rpc.NotImplemented, "unknown stream %q", r.Method)
+}
+
+// tellLeader sends who leads, now and after each change.
+func (s *server) tellLeader(ctx context.Context, send func([]byte) error) error {
+	for told, first := "", true; ; first = false {
+		changed := s.agent.route.roster.next()
+		_, id := s.node.Leader()
+		if first || id != told {
+			if err := send([]byte(id)); err != nil {
+				return err
+			}
+			told = id
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Transfer implements rpc.Handler.
+func (s *server) Transfer(ctx context.Context, r *rpc.Request, body io.Reader, reply io.Writer) error {
+	if err := s.here(r.Header); err != nil {
+		return err
+	}
+	switch r.Method {
+	case saveMethod:
+		return s.serveSave(ctx, r, reply)
+	case restoreMethod:
+		return s.Restore(ctx, r.Header, body)
+	}
+	return rpc.Errorf(rpc.NotImplemented, "unknown transfer %q", r.Method)
+}
+
+// here refuses a call that is for another datacenter.
+func (s *server) here(h rpc.Header) error {
+	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
+		return rpc.ErrNoDatacenter
+	}
+	return nil
+}
