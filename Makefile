@@ -1,12 +1,14 @@
 GO ?= go
 BIN := bin/lictor
 
-.PHONY: build run test check bench fuzz crash clean
+.PHONY: build run cluster test check bench fuzz crash chaos sim clean
 
 build: ## a static, stripped binary in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/lictor
 run: build ## a server for development, in memory, on Consul's ports
 	$(BIN) agent -dev -log-level=info
+cluster: build ## three servers and a client on loopback
+	dist/cluster $(BIN)
 test: ## the quick tests
 	$(GO) test ./...
 check: ## gofmt, vet, staticcheck, errorlint
@@ -15,7 +17,11 @@ bench: ## benchmarks of the paths that matter
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 fuzz: ## ten seconds for each fuzz test
 	.ci/fuzz 10s
-crash: build ## kill -9 under load, fifty times
+crash: build ## kill -9 under load: fifty times a server, two hundred times a leader; full disks
 	$(GO) test -count=1 -tags crash -timeout 30m ./internal/crash
+chaos: build ## five minutes of cuts, pauses, kills and transfers under watch; needs root, iproute2 and iptables
+	$(GO) test -v -count=1 -tags chaos -timeout 60m -run 'Chaos|Network|Sweep' ./internal/chaos
+sim: ## a thousand members of a gossip pool in one process: about ten minutes
+	$(GO) test -count=1 -tags sim -timeout 60m -run TestScale -v ./gossip
 clean:
 	rm -rf bin

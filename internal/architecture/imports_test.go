@@ -87,6 +87,23 @@ func TestKnowledgeFlowsDown(t *testing.T) {
 	}
 }
 
+// What is under internal/ is for tests. The fake network knows nothing of what is said over it, so that the tests of any
+// package may use it.
+func TestTestingStaysOutOfTheProgram(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		for _, imported := range p.Imports {
+			below, ours := strings.CutPrefix(imported, module)
+			if strings.HasPrefix(below, "internal/") && ours && !strings.HasPrefix(name, "internal/") {
+				t.Errorf("%s imports %s, which is for tests", name, below)
+			}
+			if ours && name == "internal/fakenet" {
+				t.Errorf("internal/fakenet imports %s: it must import nothing of ours", below)
+			}
+		}
+	}
+}
+
 func TestLibrariesHaveOneHome(t *testing.T) {
 	for _, p := range packages(t) {
 		name := strings.TrimPrefix(p.ImportPath, module)

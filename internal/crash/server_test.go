@@ -4,6 +4,7 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,17 +22,23 @@ import (
 
 // A server is the binary with a data directory that outlives its processes.
 type server struct {
+	name   string
 	dir    string
 	ports  []int
+	join   []string // where the others are; none for a server that is alone
 	client *http.Client
 	cmd    *exec.Cmd
-	log    *bytes.Buffer // of the running process; read it after exited
+	log    *record // of the last process
+	logged string  // by the processes before
 	exited chan struct{}
 }
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	return &server{dir: t.TempDir(), ports: freePorts(t, 5)}
+	return &server{
+		name: "server", dir: t.TempDir(), ports: freePorts(t, 5),
+		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32}},
+	}
 }
 
 func freePorts(t *testing.T, n int) []int {
@@ -59,8 +67,9 @@ func lictor() string {
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	conf, err := json.Marshal(map[string]any{
-		"node_name": "server", "server": true, "bootstrap_expect": 1, "data_dir": filepath.Join(s.dir, "data"),
-		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "log_level": "WARN",
+		"node_name": s.name, "server": true, "bootstrap_expect": max(1, len(s.join)), "data_dir": filepath.Join(s.dir, "data"),
+		"retry_join": s.join, "retry_interval": "300ms", "performance": map[string]any{"raft_multiplier": 1},
+		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "log_level": logLevel(),
 		"raft_logstore": map[string]any{"wal": map[string]any{"segment_size_mb": 1}}, "raft_snapshot_threshold": 1500,
 		"raft_snapshot_interval": "200ms", "raft_trailing_logs": 500,
 		"ports": map[string]any{"http": s.ports[0], "dns": s.ports[1], "serf_lan": s.ports[2], "serf_wan": s.ports[3],
@@ -73,8 +82,8 @@ func (s *server) start(t *testing.T) {
 	if err := os.WriteFile(file, conf, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.log, s.exited = new(bytes.Buffer), make(chan struct{})
-	s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
+	s.logged = s.said()
+	s.log, s.exited = new(record), make(chan struct{})
 	s.cmd = exec.Command(lictor(), "agent", "-config-file="+file)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -85,6 +94,32 @@ func (s *server) start(t *testing.T) {
 		_ = cmd.Wait()
 		close(exited)
 	}(s.cmd, s.exited)
+}
+
+// A record is what a process has written so far.
+type record struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (r *record) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(p)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+// said is all that the processes have logged.
+func (s *server) said() string {
+	if s.log == nil {
+		return s.logged
+	}
+	return s.logged + s.log.String()
 }
 
 func (s *server) kill() {
@@ -140,3 +175,6 @@ func (s *server) get(t *testing.T, path string, into any) {
 		t.Fatalf("GET %s: %v", path, err)
 	}
 }
+
+// logLevel is CRASH_LOG, or WARN.
+func logLevel() string { return cmp.Or(os.Getenv("CRASH_LOG"), "WARN") }
