@@ -35,6 +35,9 @@ func newRaftRecover(fs *flag.FlagSet, c *console) runFunc {
 		if err != nil {
 			return failf("Error recovering: no server has run with this data directory: %w", err)
 		}
+		if _, err := os.Stat(filepath.Join(*dir, "raft", "peers.json")); err != nil && len(servers) == 0 {
+			return failf("Error recovering: name the servers of the recovered cluster with -server, or in raft/peers.json below the data directory")
+		}
 		log := slog.New(slog.DiscardHandler)
 		plan, err := raftstore.PlanRecovery(raftstore.Config{ID: strings.TrimSpace(string(id)), Dir: filepath.Join(*dir, "raft"),
 			Log: log, RaftLog: logging.Hclog(log, "raft")}, servers)
