@@ -73,6 +73,9 @@ func (a *Agent) openServer() error {
 		return err
 	}
 	a.cleanups.add(s.node.Stop)
+	if a.resolve == nil {
+		a.resolve = a.resolver(s.node.DB)
+	}
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
@@ -172,6 +175,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
 	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
 	return &services{
+		acl:        a.newAuthority(node),
 		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
@@ -238,9 +242,6 @@ func (a *Agent) datacenters() []coordinate.Datacenter {
 	}
 	return all
 }
-
-// allowAll finds what a token may do. There are no ACLs yet: everybody may do everything.
-func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
 
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/acl"
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
@@ -36,6 +37,17 @@ var commands = []command{
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{30, "acl.bootstrap", func() state.Command { return new(acl.Begin) }},
+	{31, "acl.policy", func() state.Command { return new(acl.SetPolicy) }},
+	{32, "acl.policy", func() state.Command { return new(acl.DeletePolicy) }},
+	{33, "acl.role", func() state.Command { return new(acl.SetRole) }},
+	{34, "acl.role", func() state.Command { return new(acl.DeleteRole) }},
+	{35, "acl.token", func() state.Command { return new(acl.SetToken) }},
+	{36, "acl.token", func() state.Command { return new(acl.DeleteTokens) }},
+	{37, "acl.authmethod", func() state.Command { return new(acl.SetAuthMethod) }},
+	{38, "acl.authmethod", func() state.Command { return new(acl.DeleteAuthMethod) }},
+	{39, "acl.bindingrule", func() state.Command { return new(acl.SetBindingRule) }},
+	{40, "acl.bindingrule", func() state.Command { return new(acl.DeleteBindingRule) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/acl"
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
@@ -19,6 +20,7 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		acl.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }
