@@ -80,6 +80,7 @@ func (a *Agent) openServer() error {
 	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
+	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
 	calls.Serve()
