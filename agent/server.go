@@ -171,6 +171,7 @@ func (a *Agent) raftConfig() raftstore.Config {
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
+	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
 	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
 	return &services{
 		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
@@ -178,7 +179,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
-		kv:         &kv.Service{Log: node},
+		kv:         &kv.Service{Log: node, Expiry: keys},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
 		}, Forget: a.forgetServer, NameOf: func(id string) string {
@@ -190,8 +191,8 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			return ""
 		}},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
-			MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays},
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
 	}
 }
 

@@ -37,6 +37,7 @@ var commands = []command{
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{21, "kvs", func() state.Command { return new(kv.Expire) }},
 	{22, "backup", func() state.Command { return new(backup.Note) }},
 }
 
