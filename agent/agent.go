@@ -19,6 +19,7 @@ import (
 	"lictor/acl"
 	"lictor/agent/local"
 	"lictor/agent/logging"
+	"lictor/certs"
 	"lictor/config"
 	"lictor/dnsserver"
 	"lictor/event"
@@ -66,6 +67,7 @@ type Agent struct {
 	started   time.Time
 
 	network   gossip.Network
+	certs     *certs.Store
 	route     *router
 	snapshots httpapi.Snapshots
 	resolve   func(ctx context.Context, token string) (acl.Authorizer, error)
@@ -78,7 +80,8 @@ type Agent struct {
 	events    *event.Inbox
 	dns       *dnsserver.Server
 	http      *httpapi.Server
-	listeners []net.Listener // of HTTP
+	listeners []net.Listener // of HTTP and HTTPS
+	secure    []net.Listener // those of HTTPS
 	conns     *clients       // of HTTP
 
 	ctx       context.Context
@@ -139,7 +142,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -213,7 +216,7 @@ func (a *Agent) openLocal() error {
 		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(),
 		Catalog: &local.Servers{Caller: a.caller, Views: a.views, Node: a.cfg.Node.Name},
 		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
-			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, DockerHost: os.Getenv("DOCKER_HOST")},
+			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, AgentTLS: a.checkTLS(), DockerHost: os.Getenv("DOCKER_HOST")},
 		Settings:     a.localSettings(a.cfg),
 		ClusterSize:  a.lan.NumMembers,
 		SyncInterval: a.cfg.Internal.SyncInterval,

@@ -41,6 +41,10 @@ func (a *Agent) renew() error {
 	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
 		return fmt.Errorf("reload services and checks: %w", err)
 	}
+	if err := a.certs.Load(certsConfig(fresh)); err != nil {
+		return fmt.Errorf("certificates: %w", err)
+	}
+	a.reviewCerts()
 	current := a.cfg.Reloaded(fresh)
 	a.current.Store(current)
 	a.described.Store(&current.Node)

@@ -22,6 +22,9 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	if err := s.here(r.Header); err != nil {
 		return nil, err
 	}
+	if r.Peer.Stranger {
+		return nil, errStranger
+	}
 	if r.Method == fetchMethod {
 		q := new(view.Ask)
 		if _, err := q.UnmarshalMsg(r.Args); err != nil {
@@ -36,6 +39,9 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	kind, ok := s.registry.Traits(r.Method)
 	if !ok {
 		return nil, rpc.Errorf(rpc.NotImplemented, "unknown method %q", r.Method)
+	}
+	if kind.Servers && !r.Peer.Server {
+		return nil, errNotServer
 	}
 	if kind.Anywhere || r.Direct || s.node.Leads() {
 		return s.answer(ctx, r.Header, r.Method, r.Args)
@@ -54,6 +60,12 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	return reply, err
 }
 
+// What callers are told whose certificate does not allow a call.
+var (
+	errStranger  = rpc.Errorf(rpc.PermissionDenied, "Permission denied: a certificate is needed for all but the calls that ask for one")
+	errNotServer = rpc.Errorf(rpc.PermissionDenied, "Permission denied: the call is for servers, and the certificate is not that of one")
+)
+
 // answer carries out an encoded call on this server.
 func (s *server) answer(ctx context.Context, h rpc.Header, method string, args []byte) ([]byte, error) {
 	az, err := s.agent.resolve(ctx, h.Token)
@@ -67,6 +79,9 @@ func (s *server) answer(ctx context.Context, h rpc.Header, method string, args [
 func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) error) error {
 	if err := s.here(r.Header); err != nil {
 		return err
+	}
+	if r.Peer.Stranger {
+		return errStranger
 	}
 	switch r.Method {
 	case followMethod:

@@ -52,7 +52,7 @@ func (a *Agent) openServer() error {
 		return portError("ports.server", err)
 	}
 	l := &a.cfg.Limits
-	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
+	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
 	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
 	a.server = s
@@ -102,7 +102,7 @@ func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
 		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
 	}
 	r.pool = rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels,
-		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.network.Dial(ctx, t.Address) }})
+		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.dialServer(ctx, t.Address) }})
 	a.cleanups.add(func() error { r.pool.Stop(); return nil })
 	return r
 }
@@ -339,7 +339,7 @@ func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.
 func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, error) {
-	conn, err := a.network.Dial(ctx, address)
+	conn, err := a.dialServer(ctx, address)
 	if err != nil {
 		return nil, err
 	}
