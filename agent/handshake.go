@@ -130,8 +130,11 @@ func (s *shaken) Accept() (net.Conn, error) {
 
 // Close ends the listener and the handshakes under way.
 func (s *shaken) Close() error {
-	s.once.Do(func() { close(s.closed) })
-	err := s.Listener.Close()
+	var err error
+	s.once.Do(func() {
+		close(s.closed)
+		err = s.Listener.Close()
+	})
 	s.running.Wait()
 	return err
 }
