@@ -149,6 +149,7 @@ func (a *Agent) Start() error {
 		}
 	}
 	a.startJoining()
+	a.startCerts()
 	a.startBootstrap()
 	a.startNaming()
 	a.startPlacing()

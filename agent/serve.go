@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"io"
+	"slices"
 
+	"lictor/ca"
 	"lictor/rpc"
 	"lictor/view"
 )
@@ -22,7 +24,7 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	if err := s.here(r.Header); err != nil {
 		return nil, err
 	}
-	if r.Peer.Stranger {
+	if r.Peer.Stranger && !slices.Contains(introducing, r.Method) {
 		return nil, errStranger
 	}
 	if r.Method == fetchMethod {
@@ -59,6 +61,9 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	})
 	return reply, err
 }
+
+// introducing are the methods that who has no certificate yet may call.
+var introducing = []string{ca.SignMethod.Name}
 
 // What callers are told whose certificate does not allow a call.
 var (

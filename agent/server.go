@@ -171,8 +171,10 @@ func (a *Agent) raftConfig() raftstore.Config {
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
 	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
+	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
-		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
+		ca:         authority,
+		signer:     ca.NewSigner(authority, a.signs(), a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},

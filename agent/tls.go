@@ -98,11 +98,19 @@ func (a *Agent) rpcSecurity() rpc.Security {
 		Required: func() bool { return a.certs.Requires(certs.RPC) },
 		Server:   a.certs.VerifyServer,
 	}
+	if a.signs() {
+		s.Stranger = a.certs.IncomingStranger()
+	}
 	return s
 }
 
+var errWaits = errors.New("this agent has no certificate yet: servers give it one")
+
 // dialServer connects to a server of this datacenter, over TLS if that is configured.
 func (a *Agent) dialServer(ctx context.Context, address string) (net.Conn, error) {
+	if a.certs.Waits() {
+		return nil, errWaits
+	}
 	return a.dialSecure(ctx, address, a.certs.Outgoing(""), false)
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,6 +179,12 @@ func (s *Store) Serves(p Protocol) bool { return s.current.Load().pair(p) != nil
 // Requires tells whether connections of a protocol must be encrypted and come with a certificate.
 func (s *Store) Requires(p Protocol) bool { return s.current.Load().of[p].VerifyIncoming }
 
+// Waits tells that this agent has to be given a certificate before it can connect to servers.
+func (s *Store) Waits() bool {
+	st := s.current.Load()
+	return st.Auto && st.pair(RPC) == nil
+}
+
 // pair is the certificate to present; nil if there is none.
 func (st *state) pair(p Protocol) *tls.Certificate {
 	m := &st.of[p]
@@ -197,4 +204,9 @@ func (s *Store) ServerName(datacenter string) string {
 }
 
 // ServerName is the name that certificates of servers have.
-func ServerName(datacenter, domain string) string { return "server." + datacenter + "." + domain }
+func ServerName(datacenter, domain string) string {
+	return "server." + datacenter + "." + Domain(domain)
+}
+
+// Domain is a domain as certificates write it, without a dot at its end.
+func Domain(domain string) string { return strings.TrimSuffix(domain, ".") }

@@ -99,7 +99,7 @@ func verify(chain []*x509.Certificate, roots *x509.CertPool, usage x509.ExtKeyUs
 func (s *Store) Outgoing(datacenter string) *tls.Config {
 	st := s.current.Load()
 	m := &st.of[RPC]
-	if !m.VerifyOutgoing && st.granted == nil {
+	if !m.VerifyOutgoing && !st.Auto {
 		return nil
 	}
 	name := ""
@@ -123,8 +123,7 @@ func (s *Store) OutgoingStranger() *tls.Config {
 
 // dial is how a connection is opened to who must have this name; "" is any.
 func (st *state) dial(m *material, name string) *tls.Config {
-	roots := pool(m.roots, st.granted.roots())
-	trusted := len(m.roots) > 0 || len(st.granted.roots()) > 0
+	roots, trusted := pool(m.roots), len(m.roots) > 0
 	return &tls.Config{
 		MinVersion: m.version, CipherSuites: m.suites, ServerName: name, InsecureSkipVerify: true, // VerifyConnection verifies
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {

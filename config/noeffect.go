@@ -17,7 +17,6 @@ func notYet() []NoEffect {
 		{"acl", "access control"},
 		{"audit", "audit log"},
 		{"auto_config", "automatic settings of clients"},
-		{"auto_encrypt", "certificates of clients"},
 		{"cache", "cache of the agent"},
 		{"config_entries", "configuration entries"},
 		{"connect.ca_config", "settings of the certificate authority"},

@@ -128,3 +128,31 @@ func TestNoServerWithoutItsCertificate(t *testing.T) {
 		}
 	})
 }
+
+// A client agent that has nothing but the authority's certificate gets one of its own from the servers, with which it is
+// a client and no server.
+func TestServersGiveCertificates(t *testing.T) {
+	Run(t, 0, 0, "", func(c *Cluster) {
+		o := newOffice(c)
+		for i := range 3 {
+			name := fmt.Sprintf("s%d", i+1)
+			o.Add(name, true, "bootstrap_expect = 3 auto_encrypt { allow_tls = true }", o.issue(name, "server", "dc1"))
+		}
+		hcl := fmt.Sprintf(`tls { defaults { ca_file = "%s" verify_outgoing = true } internal_rpc { verify_server_hostname = true } } auto_encrypt { tls = true }`, filepath.Join(c.dir, "s1-ca.pem"))
+		client := o.Add("c1", false, hcl)
+		o.Settled()
+		client.PutAgain("a", "1")
+		if v, err := client.Value("a", "consistent"); v != "1" || err != nil {
+			t.Errorf("%q, %v", v, err)
+		}
+		client.Crash()
+		client.Start()
+		o.Settled()
+		client.PutAgain("a", "2")
+		leader := c.Leader()
+		leader.Crash()
+		client.PutAgain("a", "3")
+		leader.Start()
+		c.Settled()
+	})
+}
