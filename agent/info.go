@@ -205,7 +205,7 @@ func (a *Agent) monitor(level string, json bool) (<-chan []byte, func(), error) 
 func (a *Agent) httpConfig() httpapi.Config {
 	c := httpapi.Config{
 		Caller: a.caller, Views: a.views, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter, Node: a.cfg.Node.Name,
-		Log: a.log.With("module", "agent.http"), Process: process{a}, Pools: pools{a}, Metrics: a.metrics, Snapshots: a.snapshots, Monitor: a.monitor, Ends: a.ctx.Done(),
+		Log: a.log.With("module", "agent.http"), Process: process{a}, Security: func() any { return a.openings() }, Pools: pools{a}, Metrics: a.metrics, Snapshots: a.snapshots, Monitor: a.monitor, Ends: a.ctx.Done(),
 		MaxValueSize: int64(a.cfg.Limits.KVMaxValueSize), MaxTxnSize: int64(a.cfg.Limits.TxnMaxReqLen),
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,
 		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Events: a.events, Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,

@@ -25,6 +25,7 @@ type Config struct {
 	Resolve    func(ctx context.Context, token string) (acl.Authorizer, error)
 	Snapshots  Snapshots
 	Process    Process
+	Security   func() any // what of the agent is open, and what closes it
 	Pools      Pools
 	Metrics    *telemetry.Registry
 	Monitor    Monitor
