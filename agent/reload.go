@@ -61,6 +61,7 @@ func (a *Agent) renew() error {
 		return fmt.Errorf("telemetry.prefix_filter: %w", err)
 	}
 	if a.server != nil {
+		a.server.pacer.set(&fresh.Limits.Requests)
 		r := &fresh.Raft
 		err := a.server.node.Retain(raftstore.Retention{Threshold: uint64(r.SnapshotThreshold), Interval: r.SnapshotInterval, Trailing: uint64(r.TrailingLogs)})
 		if err != nil {

@@ -28,6 +28,9 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 		return nil, errStranger
 	}
 	if r.Method == fetchMethod {
+		if err := s.pace(r.Method, true); err != nil {
+			return nil, err
+		}
 		q := new(view.Ask)
 		if _, err := q.UnmarshalMsg(r.Args); err != nil {
 			return nil, rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
@@ -44,6 +47,11 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	}
 	if kind.Servers && !r.Peer.Server {
 		return nil, errNotServer
+	}
+	if !r.Peer.Server || !kind.Servers && !r.Direct { // servers among themselves are not held up
+		if err := s.pace(r.Method, kind.Repeatable); err != nil {
+			return nil, err
+		}
 	}
 	if kind.Anywhere || r.Direct || s.node.Leads() {
 		return s.answer(ctx, r.Header, r.Method, r.Args)
@@ -90,6 +98,9 @@ func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) e
 	}
 	switch r.Method {
 	case followMethod:
+		if err := s.pace(r.Method, true); err != nil {
+			return err
+		}
 		q := new(view.Ask)
 		if _, err := q.UnmarshalMsg(r.Args); err != nil {
 			return rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)

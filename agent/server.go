@@ -39,6 +39,7 @@ type server struct {
 	opened   chan struct{}     // closed once all that the leader's duties use is there
 	voters   voters
 	promise  promise
+	pacer    pacer
 	gathered time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
@@ -56,6 +57,7 @@ func (a *Agent) openServer() error {
 	a.cleanups.add(mux.Close)
 	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
 	a.server = s
+	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
 	conf.Listener = mux.Protocol(rpc.ProtocolRaft)

@@ -27,6 +27,7 @@ import (
 	"lictor/state"
 )
 
+//msgp:timezone utc
 //msgp:ignore Signer
 //go:generate go tool msgp -o sign_gen.go -tests=false -io=false
 

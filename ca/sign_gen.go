@@ -115,7 +115,7 @@ func (z *Signed) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ValidBefore":
-			z.ValidBefore, bts, err = msgp.ReadTimeBytes(bts)
+			z.ValidBefore, bts, err = msgp.ReadTimeUTCBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "ValidBefore")
 				return

@@ -47,6 +47,8 @@ type Config struct {
 	Rules            Rules  // at the start; see Reload
 	EnableDebug      bool   // serve /debug/pprof
 
+	Hosts Hosts // names at which browsers are answered
+
 	UI     http.Handler // the web page; nil means that there is none
 	UIPath string       // below which it is, clean and with a slash at both ends
 }
@@ -91,6 +93,10 @@ func (s *Server) Reload(rules Rules) { s.guard.Store(newGuard(rules)) }
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.AllowUnprintable && unprintable(r.URL.Path) {
 		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if err := s.checkBrowser(r); err != nil {
+		s.fail(w, r, err)
 		return
 	}
 	g := s.guard.Load()
