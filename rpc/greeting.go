@@ -36,18 +36,7 @@ func Greet(conn net.Conn, protocol byte, id string) error {
 	return err
 }
 
-// readGreeting reads no byte beyond the greeting, and none after the first if that is not known to speak.
-func readGreeting(conn io.Reader, speaks func(protocol byte) bool) (protocol byte, id string, err error) {
-	if protocol, err = readProtocol(conn); err != nil {
-		return 0, "", err
-	}
-	if !speaks(protocol) {
-		return protocol, "", errProtocol
-	}
-	id, err = readName(conn)
-	return protocol, id, err
-}
-
+// readProtocol reads no byte beyond the first.
 func readProtocol(conn io.Reader) (byte, error) {
 	var b [1]byte
 	_, err := io.ReadFull(conn, b[:])
