@@ -166,8 +166,8 @@ func (c *client) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
-	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r)
+func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
+	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r, report)
 }
 
 // readIndex asks the leader up to where a follower must have come for a read.

@@ -77,11 +77,10 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 		return nil, fmt.Errorf("failed to decompress snapshot: %w", err)
 	}
 	defer z.Close()
-	file, err := os.CreateTemp(dir, "restore-")
+	file, err := unlinked(dir)
 	if err != nil {
 		return nil, err
 	}
-	os.Remove(file.Name())
 	a := &archived{state: file}
 	err = a.read(tar.NewReader(z))
 	if err == nil {
@@ -96,6 +95,16 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// unlinked makes a temporary file that is gone once it is closed.
+func unlinked(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "restore-")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(file.Name())
+	return file, nil
 }
 
 func (a *archived) read(t *tar.Reader) error {
