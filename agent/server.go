@@ -18,6 +18,7 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/config"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
@@ -171,7 +172,7 @@ func (a *Agent) raftConfig() raftstore.Config {
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
-	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
+	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
 	return &services{
 		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
 		catalog:    entries,
@@ -189,6 +190,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
+		entry: &configentry.Service{Log: node},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
 			MinTTL: a.cfg.Queries.SessionTTLMin},
 		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays},

@@ -19,7 +19,6 @@ func notYet() []NoEffect {
 		{"auto_config", "automatic settings of clients"},
 		{"auto_encrypt", "certificates of clients"},
 		{"cache", "cache of the agent"},
-		{"config_entries", "configuration entries"},
 		{"connect.ca_config", "settings of the certificate authority"},
 		{"connect.ca_provider", "other certificate authorities"},
 		{"connect.default_deregister_critical_service_after", "service mesh"},

@@ -7,6 +7,7 @@ import (
 
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/consulsnap"
 	"lictor/coordinate"
 	"lictor/kv"
@@ -23,6 +24,7 @@ var importers = map[consulsnap.Kind]func(*state.Tx, consulsnap.Fields) error{
 	consulsnap.Tombstone:     kv.ImportTombstone,
 	consulsnap.Coordinates:   coordinate.Import,
 	consulsnap.Autopilot:     importAutopilot,
+	consulsnap.ConfigEntry:   configentry.Import,
 	consulsnap.VirtualIP:     catalog.ImportVirtual,
 	consulsnap.FreeVirtualIP: catalog.ImportSpare,
 	consulsnap.Index:         leaveOut,

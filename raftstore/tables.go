@@ -5,6 +5,7 @@ import (
 
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/session"
@@ -19,6 +20,7 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		configentry.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }
