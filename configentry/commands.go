@@ -22,10 +22,10 @@ func (p *Put) Apply(tx *state.Tx) (any, error) {
 		at = old.ModifyIndex
 	}
 	switch {
+	case old != nil && old.Name == e.Name && old.Text == e.Text: // whatever the index, as Consul does
+		return !p.Missing, nil
 	case p.CAS && at != p.Index, p.Missing && old != nil:
 		return false, nil
-	case old != nil && old.Hash == e.Hash && old.Text == e.Text:
-		return true, nil
 	}
 	if err := (&sight{tx: tx, put: &e}).agree(&e); err != nil {
 		return nil, err

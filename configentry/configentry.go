@@ -31,11 +31,23 @@ func (e *Entry) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := fmt.Sprintf(`{"Kind":%q`, e.Kind)
+	kind, err := json.Marshal(e.Kind)
+	if err != nil {
+		return nil, err
+	}
+	head := `{"Kind":` + string(kind)
 	if e.Kind != Mesh {
 		head += `,"Name":` + string(name)
 	}
-	body := strings.TrimSuffix(strings.TrimPrefix(e.Text, "{"), "}")
+	text := e.Text
+	if !strings.HasPrefix(text, "{") || !json.Valid([]byte(text)) { // which no service has written
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			return nil, err
+		}
+		text = `{"Text":` + string(quoted) + "}"
+	}
+	body := strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
 	if body != "" {
 		body = "," + body
 	}

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -235,4 +238,43 @@ func (f Fields) Into(v any) error {
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return nil
+}
+
+// JSON decodes the row into what JSON can show: text that is none, such as times and hashes, is shown as a time or in
+// base64.
+func (r *Row) JSON() (any, error) {
+	v, err := r.Value()
+	if err != nil {
+		return nil, err
+	}
+	if e, ok := v.(map[string]any); ok && r.Kind == KVS {
+		Fields(e).Bytes("Value")
+	}
+	return shown(v), nil
+}
+
+func shown(v any) any {
+	switch v := v.(type) {
+	case string:
+		if utf8.ValidString(v) && !strings.ContainsRune(v, 0) {
+			return v
+		}
+		var t time.Time
+		if (len(v) == packedTime || len(v) == packedTime+1) && t.UnmarshalBinary([]byte(v)) == nil {
+			return t.UTC().Format(time.RFC3339Nano)
+		}
+		if ip, ok := netip.AddrFromSlice([]byte(v)); ok {
+			return ip.Unmap().String()
+		}
+		return base64.StdEncoding.EncodeToString([]byte(v))
+	case []any:
+		for i := range v {
+			v[i] = shown(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = shown(v[k])
+		}
+	}
+	return v
 }

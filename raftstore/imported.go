@@ -16,7 +16,8 @@ import (
 )
 
 // importers is THE list of what is taken over from archives that Consul has saved. What has no importer is counted and
-// told, except for what is only of use to Consul itself.
+// told. Nil stands for rows from which nothing follows here: what they hold follows from other rows, or is of use to
+// Consul alone.
 var importers = map[consulsnap.Kind]func(*state.Tx, consulsnap.Fields) error{
 	consulsnap.Register:      catalog.Import,
 	consulsnap.KVS:           kv.Import,
@@ -27,14 +28,11 @@ var importers = map[consulsnap.Kind]func(*state.Tx, consulsnap.Fields) error{
 	consulsnap.ConfigEntry:   configentry.Import,
 	consulsnap.VirtualIP:     catalog.ImportVirtual,
 	consulsnap.FreeVirtualIP: catalog.ImportSpare,
-	consulsnap.Index:         leaveOut,
-	consulsnap.Chunking:      leaveOut,
-	consulsnap.Metadata:      leaveOut,
-	consulsnap.KindNames:     leaveOut,
+	consulsnap.Index:         nil,
+	consulsnap.Chunking:      nil,
+	consulsnap.Metadata:      nil,
+	consulsnap.KindNames:     nil,
 }
-
-// leaveOut is for rows from which nothing follows here: what they hold is kept otherwise, or follows from other rows.
-func leaveOut(*state.Tx, consulsnap.Fields) error { return nil }
 
 // Imported tells what was taken over from an archive that Consul has saved, and what has no place here yet: how many rows
 // of each kind, by Consul's names.
@@ -105,7 +103,11 @@ func (d *Imported) row(tx *state.Tx, row *consulsnap.Row) error {
 	if err != nil {
 		return err
 	}
-	take, kind := importers[row.Kind], row.Kind.String()
+	take, known := importers[row.Kind]
+	if known && take == nil {
+		return nil
+	}
+	kind := row.Kind.String()
 	for _, f := range all {
 		err := consulsnap.ErrNotSupported
 		if take != nil {

@@ -5,12 +5,14 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"lictor/acl"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/consulsnap"
 	"lictor/kv"
 	"lictor/session"
@@ -46,7 +48,7 @@ func TestImport(t *testing.T) {
 	if !watched.Watch().Fired() {
 		t.Error("a watcher sleeps on")
 	}
-	for kind, want := range map[string]int{"Register": 21, "KVS": 123, "Session": 1, "Tombstone": 1, "Autopilot": 1, "ServiceVirtualIP": 2} {
+	for kind, want := range map[string]int{"Register": 21, "KVS": 123, "Session": 1, "Tombstone": 1, "Autopilot": 1, "ServiceVirtualIP": 2, "ConfigEntry": 3, "Index": 0} {
 		if done.TakenOver[kind] != want {
 			t.Errorf("%d of kind %s, not %d", done.TakenOver[kind], kind, want)
 		}
@@ -83,6 +85,9 @@ func TestImport(t *testing.T) {
 	}
 	if held := kv.HeldBy(tx, "f6142630-323c-3777-9b67-155263a16772"); len(held) != 1 {
 		t.Errorf("locked: %v", held)
+	}
+	if e := configentry.Find(tx, configentry.ServiceIntentions, "db"); e == nil || e.ModifyIndex != 161 || !strings.Contains(e.Text, `"Action":"allow"`) {
+		t.Errorf("intentions: %+v", e)
 	}
 	if ClusterID(tx) != "mine" || len(slices.Collect(ca.RootTable.All(tx))) != 1 {
 		t.Error("the cluster's id or root is lost")
