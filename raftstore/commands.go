@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/configentry"
@@ -39,6 +40,8 @@ var commands = []command{
 	{18, "config_entry.apply", func() state.Command { return new(configentry.Put) }},
 	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{21, "kvs", func() state.Command { return new(kv.Expire) }},
+	{22, "backup", func() state.Command { return new(backup.Note) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

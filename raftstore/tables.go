@@ -3,6 +3,7 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/configentry"
@@ -21,6 +22,7 @@ func Tables() []state.AnyTable {
 		coordinate.Tables(),
 		session.Tables(),
 		configentry.Tables(),
+		backup.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

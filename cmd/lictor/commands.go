@@ -93,6 +93,8 @@ func commands() []command {
 			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
 
 		{name: "snapshot", about: "Save, restore and inspect snapshots of the servers' state."},
+		{name: "snapshot agent", args: "[flags]", about: "Tell how automatic backups are made: the server that leads makes them, as the section snapshot_agent of its configuration says. No other process is needed.",
+			example: "lictor snapshot agent", new: newSnapshotAgent, files: true},
 		{name: "snapshot decode", args: "[flags] FILE", about: "Print the rows of a snapshot as JSON, one a line. FILE may be - for standard input. " +
 			"Secrets are printed, too.", example: "lictor snapshot decode backup.snap", new: newSnapshotDecode, files: true},
 		{name: "snapshot inspect", args: "[flags] FILE", about: "Print what a snapshot holds.", example: "lictor snapshot inspect backup.snap", new: newSnapshotInspect, files: true},
