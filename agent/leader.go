@@ -76,6 +76,9 @@ func (s *server) establish(ctx context.Context) error {
 		a.log.Error("failed to store the configuration of autopilot", "error", err)
 		return err
 	}
+	if err := s.services.entry.Ensure(ctx, a.cfg.Mesh.ConfigEntries.Bootstrap); err != nil { // it does not agree with what is there: not worth a cluster without a leader
+		a.log.Error("failed to write a configuration entry of config_entries.bootstrap", "error", err)
+	}
 	return a.saveKeyrings()
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/config"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
@@ -174,7 +176,7 @@ func (a *Agent) raftConfig() raftstore.Config {
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
 	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
-	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
+	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
 	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
 		ca:         authority,
@@ -194,6 +196,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
+		entry: &configentry.Service{Log: node},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
 			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
 		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
@@ -323,24 +326,29 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
+func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
 	if err := s.here(h); err != nil {
 		return err
 	}
 	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
 		h.Direct = true
-		return s.agent.route.restore(ctx, s.leader, h, r)
+		return s.agent.route.restore(ctx, s.leader, h, r, report)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
-	if err := s.services.raft.Restore(ctx, az, r); err != nil {
+	imported, err := s.services.raft.Restore(ctx, az, r)
+	if err != nil {
 		return err
 	}
 	s.changed(gossip.Event{Type: gossip.EventsLost})
 	s.agent.local.ServersChanged()
-	return nil
+	if imported == nil {
+		return nil
+	}
+	s.agent.log.Warn("restored an archive that Consul has saved", "index", imported.Index, "taken_over", imported.TakenOver, "not_supported", imported.NotSupported)
+	return json.NewEncoder(report).Encode(imported)
 }
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.

@@ -18,7 +18,6 @@ func notYet() []NoEffect {
 		{"audit", "audit log"},
 		{"auto_config", "automatic settings of clients"},
 		{"cache", "cache of the agent"},
-		{"config_entries", "configuration entries"},
 		{"connect.ca_config", "settings of the certificate authority"},
 		{"connect.ca_provider", "other certificate authorities"},
 		{"connect.default_deregister_critical_service_after", "service mesh"},

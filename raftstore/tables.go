@@ -6,6 +6,7 @@ import (
 	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/session"
@@ -20,6 +21,7 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		configentry.Tables(),
 		backup.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
