@@ -34,6 +34,7 @@ const (
 	graceFactor = 2                // times the TTL
 	retryEnd    = time.Second      // after an attempt to end sessions has failed
 	rescan      = 10 * time.Second // after which sessions are found that came with a snapshot
+	endAtOnce   = 1000             // sessions at most; after a change of the leader many are due at the same moment
 )
 
 // NewExpiry makes an Expiry that does nothing until Run.
@@ -140,13 +141,13 @@ func (e *Expiry) next() time.Duration {
 	return max(0, time.Until(e.queue[0].at))
 }
 
-// due takes out of the queue what is over.
+// due takes out of the queue what is over, or the first part of it.
 func (e *Expiry) due(now time.Time) []string {
 	tx := e.log.DB().Read().Unwatched()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var ids []string
-	for len(e.queue) > 0 && !e.queue[0].at.After(now) {
+	for len(e.queue) > 0 && len(ids) < endAtOnce && !e.queue[0].at.After(now) {
 		t := heap.Pop(&e.queue).(*timer)
 		if Find(tx, t.id) == nil {
 			delete(e.timers, t.id)
