@@ -25,6 +25,8 @@ func (s *server) duties() []duty {
 		{"reap tombstones", s.reapTombstones},
 		{"write the places of nodes", s.services.coordinate.Batcher.Run},
 		{"end sessions", s.services.session.Expiry.Run},
+		{"end keys", s.services.kv.Expiry.Run},
+		{"make backups", s.backUp},
 	}
 }
 

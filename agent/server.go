@@ -54,7 +54,7 @@ func (a *Agent) openServer() error {
 	l := &a.cfg.Limits
 	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
 	a.cleanups.add(mux.Close)
-	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
@@ -80,6 +80,7 @@ func (a *Agent) openServer() error {
 	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
+	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
 	calls.Serve()
@@ -170,6 +171,7 @@ func (a *Agent) raftConfig() raftstore.Config {
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
+	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
 	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
 	return &services{
 		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
@@ -177,7 +179,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
-		kv:         &kv.Service{Log: node},
+		kv:         &kv.Service{Log: node, Expiry: keys},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
 		}, Forget: a.forgetServer, NameOf: func(id string) string {
@@ -189,8 +191,8 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			return ""
 		}},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
-			MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays},
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
 	}
 }
 

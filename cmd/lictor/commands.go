@@ -83,6 +83,8 @@ func commands() []command {
 			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
 
 		{name: "snapshot", about: "Save, restore and inspect snapshots of the servers' state."},
+		{name: "snapshot agent", args: "[flags]", about: "Tell how automatic backups are made: the server that leads makes them, as the section snapshot_agent of its configuration says. No other process is needed.",
+			example: "lictor snapshot agent", new: newSnapshotAgent, files: true},
 		{name: "snapshot inspect", args: "[flags] FILE", about: "Print what a snapshot holds.", example: "lictor snapshot inspect backup.snap", new: newSnapshotInspect, files: true},
 		{name: "snapshot restore", args: "[flags] FILE", about: "Replace the servers' state by that of a snapshot.",
 			example: "lictor snapshot restore backup.snap", new: newSnapshotRestore, files: true},
