@@ -132,14 +132,6 @@ func report(t *testing.T, dir string, h history, deeds []deed) {
 	}
 }
 
-func saveLocks(file string, all []lockOp) error {
-	text, err := json.MarshalIndent(all, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o600)
-}
-
 // reportLocks examines what became of locks.
 func reportLocks(t *testing.T, dir string, s *siege) {
 	t.Helper()
