@@ -80,6 +80,7 @@ type Agent struct {
 	http      *httpapi.Server
 	listeners []net.Listener // of HTTP
 	conns     *clients       // of HTTP
+	watches   watches        // of the configuration
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -139,7 +140,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())

@@ -56,6 +56,7 @@ func (a *Agent) renew() error {
 	if err := a.metrics.SetFilter(fresh.Telemetry.FilterDefault, fresh.Telemetry.PrefixFilter); err != nil {
 		return fmt.Errorf("telemetry.prefix_filter: %w", err)
 	}
+	a.replaceWatches(fresh.Watches.Definitions())
 	if a.server != nil {
 		r := &fresh.Raft
 		err := a.server.node.Retain(raftstore.Retention{Threshold: uint64(r.SnapshotThreshold), Interval: r.SnapshotInterval, Trailing: uint64(r.TrailingLogs)})
