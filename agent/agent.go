@@ -19,6 +19,7 @@ import (
 	"lictor/acl"
 	"lictor/agent/local"
 	"lictor/agent/logging"
+	"lictor/agent/remote"
 	"lictor/config"
 	"lictor/dnsserver"
 	"lictor/event"
@@ -76,6 +77,7 @@ type Agent struct {
 	views     *view.Views
 	local     *local.State
 	events    *event.Inbox
+	remote    *remote.Runner // nil unless jobs of lictor exec are allowed
 	dns       *dnsserver.Server
 	http      *httpapi.Server
 	listeners []net.Listener // of HTTP
@@ -140,7 +142,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())

@@ -82,7 +82,9 @@ func TestWatchesByHTTP(t *testing.T) {
 		}
 	}
 	s.eventually("the first is told", seen(1))
-	s.eventually("its failure is logged", func() bool { return strings.Contains(s.log.String(), "418 I'm a teapot") && strings.Contains(s.log.String(), "not today") })
+	s.eventually("its failure is logged", func() bool {
+		return strings.Contains(s.log.String(), "418 I'm a teapot") && strings.Contains(s.log.String(), "not today")
+	})
 	s.put("/v1/kv/x/1", "v")
 	s.eventually("the second is told", seen(2))
 	if want := `PUT yes application/json true [{"Key":"x/1"`; !strings.HasPrefix(got[1], want) {

@@ -28,6 +28,9 @@ func commands() []command {
 			"Profiles are recorded only if the agent has enable_debug set.", example: "lictor debug -duration=1m -capture=agent -capture=logs", new: newDebug},
 		{name: "event", args: "[flags] -name=NAME [PAYLOAD]", about: "Send a user event to the members of the datacenter.",
 			example: "lictor event -name=deploy -service=web 1.2.3", new: newEvent},
+		{name: "exec", args: "[flags] COMMAND...", about: "Run a command on all nodes, or some, and print what it prints there. A dash as the command means a script on " +
+			"standard input. Agents take part only with disable_remote_exec = false in their configuration. The exit code is 2 if the command failed on a node.",
+			example: "lictor exec -service=web uptime\nlictor exec -node='^db' - < script.sh", new: newExec},
 		{name: "rtt", args: "[flags] NODE [NODE]", about: "Estimate the round-trip time between two nodes. The second is the agent's own unless it is given.",
 			example: "lictor rtt node1 node2", new: newRTT},
 

@@ -16,7 +16,7 @@ var levels = map[string]int{
 	"session": 2, "query": 3, "txn": 3, // both name sessions
 	"raftstore": 4, "gossip": 4, "health": 4, "view": 4,
 	"httpapi": 5, "dnsserver": 5, "ui": 5,
-	"config": 6, "agent/logging": 6,
+	"config": 6, "agent/logging": 6, "agent/remote": 6,
 	"agent/local": 7, "agent": 8,
 	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 9,
 }
