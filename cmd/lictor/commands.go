@@ -85,6 +85,16 @@ func commands() []command {
 		{name: "operator usage instances", args: "[flags]", about: "Count services, their instances and nodes.",
 			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
 
+		{name: "troubleshoot", about: "Find out what is wrong, and what to do about it. The exit code is 0 if all is well, and 1 if something was found."},
+		{name: "troubleshoot check", args: "[flags] CHECK-ID", about: "Say why a check is not passing.",
+			example: "lictor troubleshoot check service:web1", new: diagnose("id of a check", (*diagnosis).check)},
+		{name: "troubleshoot leader", args: "[flags]", about: "Say why there is no leader, or which servers are not well.",
+			example: "lictor troubleshoot leader", new: diagnose("", (*diagnosis).leader)},
+		{name: "troubleshoot ports", args: "[flags]", about: "Try which ports of a host are open, those of an agent unless others are named.",
+			example: "lictor troubleshoot ports -host=10.0.0.1 -ports=8300,8301", new: newTroubleshootPorts},
+		{name: "troubleshoot service", args: "[flags] SERVICE", about: "Say why a service is not found by DNS, or which of its instances are not.",
+			example: "lictor troubleshoot service web", new: diagnose("name of a service", (*diagnosis).service)},
+
 		{name: "snapshot", about: "Save, restore and inspect snapshots of the servers' state."},
 		{name: "snapshot inspect", args: "[flags] FILE", about: "Print what a snapshot holds.", example: "lictor snapshot inspect backup.snap", new: newSnapshotInspect, files: true},
 		{name: "snapshot restore", args: "[flags] FILE", about: "Replace the servers' state by that of a snapshot.",

@@ -23,7 +23,7 @@ func newRealAgent(t *testing.T, hcl string) *realAgent {
 	t.Helper()
 	ports := freePorts(t, 5)
 	text := fmt.Sprintf(`ports { http = %d dns = %d serf_lan = %d serf_wan = %d server = %d grpc_tls = -1 } bind_addr = "127.0.0.1" data_dir = %q
-		performance { raft_multiplier = 1 } %s`, ports[0], ports[1], ports[2], ports[3], ports[4], t.TempDir(), hcl)
+		limits { http_max_conns_per_client = 10000 } performance { raft_multiplier = 1 rpc_hold_timeout = "1s" } %s`, ports[0], ports[1], ports[2], ports[3], ports[4], t.TempDir(), hcl)
 	a, err := agent.New(agent.Config{Output: io.Discard, Build: agent.Build{Version: consulVersion, Own: lictorVersion},
 		Load: func() (*config.Loaded, error) { return config.Load(config.Options{Fragments: []string{text}}) }})
 	if err != nil {
