@@ -67,6 +67,8 @@ func TestChangesAreReportedOnce(t *testing.T) {
 			[]string{`0 {"ID":1}`, `0 {"ID":2}`, "0 null"}, ",aa,aa,bb,"},
 		{"events", Query{Type: "event"}, []reply{{"900", `[{"ID":"e1"}]`, nil}, {"100", `[{"ID":"e1"},{"ID":"e2"},{"ID":"e3"}]`, nil}, {"100", `[]`, nil}},
 			[]string{`900 [{"ID":"e1"}]`, `100 [{"ID":"e2"},{"ID":"e3"}]`}, ",900,100,100"},
+		{"events forgotten", Query{Type: "event"}, []reply{{"900", `[{"ID":"e1"}]`, nil}, {"100", `[{"ID":"e7"},{"ID":"e8"}]`, nil}},
+			[]string{`900 [{"ID":"e1"}]`, `100 [{"ID":"e7"},{"ID":"e8"}]`}, ",900,100"},
 		{"events before", Query{Type: "event"}, []reply{{"900", `[{"ID":"e1"}]`, nil}, {"", "", errors.New("away")}, {"900", `[{"ID":"e1"}]`, nil}},
 			[]string{`900 [{"ID":"e1"}]`}, ",900,,900"},
 	} {
