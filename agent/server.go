@@ -54,7 +54,7 @@ func (a *Agent) openServer() error {
 	l := &a.cfg.Limits
 	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
 	a.cleanups.add(mux.Close)
-	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()

@@ -16,8 +16,7 @@ type Put struct {
 
 // Apply answers a bool.
 func (p *Put) Apply(tx *state.Tx) (any, error) {
-	old := Entries.Get(tx, p.Key)
-	if p.CAS && !matches(old, p.Index) {
+	if p.CAS && !matches(Entries.Get(tx, p.Key), p.Index) {
 		return false, nil
 	}
 	Set(tx, &Entry{Key: p.Key, Flags: p.Flags, Value: p.Value})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -251,6 +252,24 @@ func TestLockDelay(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		if !c.lock(t, "k", b) {
 			t.Error("not locked after the delay")
+		}
+	})
+}
+
+// A delay of more than a minute, which Consul's documentation rules out, ends after a minute.
+func TestLockDelayIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a, b := c.create(t, session.Session{LockDelay: math.MaxInt64}), c.create(t, session.Session{})
+		c.lock(t, "k", a)
+		c.do(t, &session.Destroy{IDs: []string{a}})
+		time.Sleep(session.MaxLockDelay - 1)
+		if c.lock(t, "k", b) {
+			t.Error("locked within the delay")
+		}
+		time.Sleep(time.Nanosecond)
+		if !c.lock(t, "k", b) {
+			t.Error("not locked after the longest delay")
 		}
 	})
 }
