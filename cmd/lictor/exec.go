@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"net/http"
@@ -214,7 +215,7 @@ func (x *execution) publish(ctx context.Context) error {
 
 // ended is the error of a step: what has ended the job, if something has.
 func (x *execution) ended(ctx context.Context, what string, err error) error {
-	if cause := context.Cause(ctx); ctx.Err() != nil && cause != context.Canceled {
+	if cause := context.Cause(ctx); ctx.Err() != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	if ctx.Err() != nil {
