@@ -12,6 +12,7 @@ type Put struct {
 	Value []byte `msg:"Value,allownil"`
 	CAS   bool
 	Index uint64
+	TTL   string `msg:"TTL,omitempty"` // how long the key lives unless it is written again; "" for ever
 }
 
 // Apply answers a bool.
@@ -19,7 +20,7 @@ func (p *Put) Apply(tx *state.Tx) (any, error) {
 	if p.CAS && !matches(Entries.Get(tx, p.Key), p.Index) {
 		return false, nil
 	}
-	Set(tx, &Entry{Key: p.Key, Flags: p.Flags, Value: p.Value})
+	Set(tx, &Entry{Key: p.Key, Flags: p.Flags, Value: p.Value, TTL: p.TTL})
 	return true, nil
 }
 

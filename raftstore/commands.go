@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
@@ -36,6 +37,8 @@ var commands = []command{
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{21, "kvs", func() state.Command { return new(kv.Expire) }},
+	{22, "backup", func() state.Command { return new(backup.Note) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/coordinate"
@@ -19,6 +20,7 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		backup.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

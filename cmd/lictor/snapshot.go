@@ -26,6 +26,17 @@ func oneFile(args []string) (string, error) {
 	return "", usagef("Too many arguments (expected 1, got %d)", len(args))
 }
 
+// newSnapshotAgent refuses to run what the servers do themselves.
+func newSnapshotAgent(fs *flag.FlagSet, _ *console) runFunc {
+	var files list
+	fs.Var(&files, "config-file", "Not read: put the section snapshot_agent of this `file` into the configuration of all servers.")
+	fs.Var(&files, "config-dir", "Not read, like -config-file.")
+	return func(context.Context, []string) error {
+		return failf("Error! Backups need no process of their own: put the section snapshot_agent into the configuration of all servers and reload them. " +
+			"The server that leads makes the archives, and the check of the service consul-snapshot tells how that goes.")
+	}
+}
+
 func newSnapshotSave(fs *flag.FlagSet, c *console) runFunc {
 	cn := c.clientFlags(fs)
 	var parts list

@@ -20,6 +20,7 @@ type exportedEntry struct {
 	Key   string `json:"key"`
 	Flags uint64 `json:"flags"`
 	Value []byte `json:"value"`
+	TTL   string `json:"ttl,omitempty"`
 }
 
 func newKVExport(fs *flag.FlagSet, c *console) runFunc {
@@ -38,7 +39,7 @@ func newKVExport(fs *flag.FlagSet, c *console) runFunc {
 		}
 		exported := make([]exportedEntry, len(entries))
 		for i, e := range entries {
-			exported[i] = exportedEntry{Key: e.Key, Flags: e.Flags, Value: append([]byte{}, e.Value...)}
+			exported[i] = exportedEntry{Key: e.Key, Flags: e.Flags, Value: append([]byte{}, e.Value...), TTL: e.TTL}
 		}
 		text, err := json.MarshalIndent(exported, "", "\t")
 		if err != nil {
@@ -94,11 +95,14 @@ func importEntry(ctx context.Context, cl *client.Client, prefix string, e *expor
 	if prefix != "" {
 		e.Key = strings.TrimSuffix(prefix, "/") + "/" + e.Key
 	}
-	q := url.Values{"flags": {strconv.FormatUint(e.Flags, 10)}}
-	r := client.Request{Method: http.MethodPut, Path: "/v1/kv/" + e.Key, Query: q, Body: bytes.NewReader(e.Value)}
-	if e.Flags == 0 {
-		r.Query = nil
+	q := url.Values{}
+	if e.Flags != 0 {
+		q.Set("flags", strconv.FormatUint(e.Flags, 10))
 	}
+	if e.TTL != "" {
+		q.Set("ttl", e.TTL)
+	}
+	r := client.Request{Method: http.MethodPut, Path: "/v1/kv/" + e.Key, Query: q, Body: bytes.NewReader(e.Value)}
 	if err := cl.Call(ctx, r, nil); err != nil {
 		return failf("Error! Failed writing data for key %s: %w", e.Key, err)
 	}
