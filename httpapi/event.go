@@ -55,9 +55,9 @@ func (s *Server) eventList(w http.ResponseWriter, r *http.Request) (any, error) 
 		all, changed := s.Events.Events()
 		filtered := false
 		found := slices.DeleteFunc(slices.Clone(all), func(e *event.Event) bool {
-			hidden := (name == "" || e.Name == name) && !az.Allow(acl.Event, e.Name, acl.Read)
+			hidden := (name == "" || e.Name == name) && e.Name != event.Exec && !az.Allow(acl.Event, e.Name, acl.Read)
 			filtered = filtered || hidden
-			return name != "" && e.Name != name || hidden
+			return e.Name == event.Exec || name != "" && e.Name != name || hidden
 		})
 		index := uint64(1)
 		if n := len(found); n > 0 {

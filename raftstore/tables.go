@@ -4,8 +4,10 @@ import (
 	"slices"
 
 	"lictor/acl"
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/session"
@@ -21,6 +23,8 @@ func Tables() []state.AnyTable {
 		coordinate.Tables(),
 		session.Tables(),
 		acl.Tables(),
+		configentry.Tables(),
+		backup.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

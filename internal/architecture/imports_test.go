@@ -11,15 +11,15 @@ import (
 
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
-	"state": 0, "rpc": 0, "telemetry": 0,
-	"acl": 1,
-	"kv":  2, "catalog": 2, "coordinate": 2, "event": 2, "ca": 2,
-	"session": 3, "query": 4, "txn": 4, // both name sessions
+	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "consulsnap": 0, "process": 0,
+	"acl": 1, "watch": 1,
+	"kv": 2, "catalog": 2, "coordinate": 2, "event": 2, "ca": 2, "backup": 2,
+	"session": 3, "configentry": 3, "query": 4, "txn": 4, // query and txn name sessions
 	"raftstore": 5, "gossip": 5, "health": 5, "view": 5,
 	"httpapi": 6, "dnsserver": 6, "ui": 6,
-	"config": 7, "agent/logging": 7,
+	"config": 7, "agent/logging": 7, "agent/remote": 7,
 	"agent/local": 8, "agent": 9,
-	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor/watch": 1, "cmd/lictor": 10,
+	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 10,
 }
 
 // owners says which packages alone may import a library.
@@ -34,6 +34,7 @@ var owners = map[string]struct {
 	"github.com/hashicorp/memberlist":  {[]string{"gossip"}, "the rest of the house knows member events"},
 	"github.com/hashicorp/go-memdb":    {[]string{"state"}, "the rest of the house knows tables"},
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
+	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
 	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
 	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
