@@ -8,6 +8,7 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 	"lictor/txn"
@@ -35,6 +36,8 @@ var commands = []command{
 	{12, "autopilot", func() state.Command { return new(SetAutopilot) }},
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
+	{15, "prepared-query", func() state.Command { return new(query.Set) }},
+	{16, "prepared-query", func() state.Command { return new(query.Delete) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
 }
 

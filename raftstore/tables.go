@@ -7,6 +7,7 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -19,6 +20,7 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		query.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }
