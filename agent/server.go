@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/config"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
@@ -40,6 +42,7 @@ type server struct {
 	opened   chan struct{}     // closed once all that the leader's duties use is there
 	voters   voters
 	promise  promise
+	pacer    pacer
 	gathered time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
@@ -53,10 +56,11 @@ func (a *Agent) openServer() error {
 		return portError("ports.server", err)
 	}
 	l := &a.cfg.Limits
-	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
+	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
-	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
+	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
 	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
@@ -81,6 +85,7 @@ func (a *Agent) openServer() error {
 	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
+	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
 	calls.Serve()
@@ -103,7 +108,7 @@ func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
 		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
 	}
 	r.pool = rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels,
-		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.network.Dial(ctx, t.Address) }})
+		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.dialServer(ctx, t.Address) }})
 	a.cleanups.add(func() error { r.pool.Stop(); return nil })
 	return r
 }
@@ -171,14 +176,17 @@ func (a *Agent) raftConfig() raftstore.Config {
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
-	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
+	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
+	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
+	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
-		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
+		ca:         authority,
+		signer:     ca.NewSigner(authority, a.signs(), a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
-		kv:         &kv.Service{Log: node},
+		kv:         &kv.Service{Log: node, Expiry: keys},
 		query:      &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
@@ -190,9 +198,10 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
+		entry: &configentry.Service{Log: node},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
-			MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays},
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
 	}
 }
 
@@ -319,29 +328,34 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
+func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
 	if err := s.here(h); err != nil {
 		return err
 	}
 	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
 		h.Direct = true
-		return s.agent.route.restore(ctx, s.leader, h, r)
+		return s.agent.route.restore(ctx, s.leader, h, r, report)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
-	if err := s.services.raft.Restore(ctx, az, r); err != nil {
+	imported, err := s.services.raft.Restore(ctx, az, r)
+	if err != nil {
 		return err
 	}
 	s.changed(gossip.Event{Type: gossip.EventsLost})
 	s.agent.local.ServersChanged()
-	return nil
+	if imported == nil {
+		return nil
+	}
+	s.agent.log.Warn("restored an archive that Consul has saved", "index", imported.Index, "taken_over", imported.TakenOver, "not_supported", imported.NotSupported)
+	return json.NewEncoder(report).Encode(imported)
 }
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.
 func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, error) {
-	conn, err := a.network.Dial(ctx, address)
+	conn, err := a.dialServer(ctx, address)
 	if err != nil {
 		return nil, err
 	}

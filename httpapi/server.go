@@ -26,6 +26,7 @@ type Config struct {
 	Resolve    func(ctx context.Context, token string) (acl.Authorizer, error)
 	Snapshots  Snapshots
 	Process    Process
+	Security   func() any // what of the agent is open, and what closes it
 	Pools      Pools
 	Metrics    *telemetry.Registry
 	Monitor    Monitor
@@ -47,6 +48,8 @@ type Config struct {
 	AllowUnprintable bool   // in paths
 	Rules            Rules  // at the start; see Reload
 	EnableDebug      bool   // serve /debug/pprof
+
+	Hosts Hosts // names at which browsers are answered
 
 	UI     http.Handler // the web page; nil means that there is none
 	UIPath string       // below which it is, clean and with a slash at both ends
@@ -74,7 +77,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.Reload(c.Rules)
 	for _, rt := range routes {
-		s.mux.HandleFunc(rt.path, s.wrap(rt))
+		s.mux.HandleFunc(rt.path, s.wrap(&rt))
 	}
 	s.mux.HandleFunc("/v1/", unknownEndpoint)
 	s.mux.HandleFunc("/v1", unknownPath)
@@ -94,19 +97,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	g := s.guard.Load()
-	if err := g.check(r); err != nil {
+	if err := s.admit(r); err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	if err := g.pace(r); err != nil {
-		if g.enforce {
-			s.fail(w, r, err)
-			return
-		}
-		s.Log.Warn("a request is beyond limits.request_limits, and would be refused if that were enforcing", "path", r.URL.Path)
-	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// admit refuses what the rules in force do not let pass.
+func (s *Server) admit(r *http.Request) error {
+	if err := s.checkBrowser(r); err != nil {
+		return err
+	}
+	g := s.guard.Load()
+	if err := g.check(r); err != nil {
+		return err
+	}
+	err := g.pace(r)
+	if err != nil && !g.enforce {
+		s.Log.Warn("a request is beyond limits.request_limits, and would be refused if that were enforcing", "path", r.URL.Path)
+		return nil
+	}
+	return err
 }
 
 func unprintable(path string) bool {
@@ -126,7 +138,7 @@ type handler func(s *Server, w http.ResponseWriter, r *http.Request) (any, error
 var written any = &struct{}{}
 
 // wrap adds to a route what all routes share. Thousands of requests may wait in a handler, so its frame is kept small.
-func (s *Server) wrap(rt route) http.HandlerFunc {
+func (s *Server) wrap(rt *route) http.HandlerFunc {
 	allow := "OPTIONS," + strings.Join(rt.methods, ",")
 	common := s.common()
 	timers := s.timers(rt)
@@ -170,7 +182,7 @@ func (s *Server) common() func(http.Header) {
 }
 
 // timers are the handles of consul.api.http for each method of a route.
-func (s *Server) timers(rt route) map[string]*telemetry.Sample {
+func (s *Server) timers(rt *route) map[string]*telemetry.Sample {
 	path := strings.ReplaceAll(strings.Trim(rt.path, "/"), "/", "_")
 	timers := map[string]*telemetry.Sample{}
 	for _, m := range rt.methods {
@@ -187,7 +199,7 @@ func (rt *route) check(r *http.Request) error {
 	return checkParameters(r)
 }
 
-func (s *Server) noHandler(w http.ResponseWriter, r *http.Request, rt route, allow string) {
+func (s *Server) noHandler(w http.ResponseWriter, r *http.Request, rt *route, allow string) {
 	w.Header().Set("Allow", allow)
 	if r.Method == http.MethodOptions {
 		w.Header()["Content-Type"] = jsonType
