@@ -48,7 +48,7 @@ func (e *entry) refresh() (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{value: value, index: max(index, 1), watch: tx.Watch(), changed: make(chan struct{}), views: e.views,
+	r := &Result{value: value, index: max(index, tx.Floor(), 1), watch: tx.Watch(), changed: make(chan struct{}), views: e.views,
 		query: e.query, tag: e.views.nextTag()}
 	if old != nil {
 		r.follow(old, e.waiters > 0)
