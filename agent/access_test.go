@@ -267,6 +267,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	s, p, id := guarded(t)
 	trials := map[string]trial{}
 	add := func(name string, do trial) { trials[name] = do }
+	add(method(ca.SignMethod, ca.SignRequest{Node: "secret-node"}))
 	add(method(catalog.RegisterMethod, catalog.Register{Node: "secret-node", Address: "10.0.0.1"}))
 	add(method(catalog.DeregisterMethod, catalog.Deregister{Node: "secret-node"}))
 	add(method(configentry.PutMethod, configentry.Put{Entry: configentry.Entry{Kind: configentry.ServiceDefaults, Name: "secret-service", Text: "{}"}}))

@@ -19,6 +19,7 @@ import (
 	"lictor/acl"
 	"lictor/agent/local"
 	"lictor/agent/logging"
+	"lictor/certs"
 	"lictor/config"
 	"lictor/dnsserver"
 	"lictor/event"
@@ -60,12 +61,15 @@ type Agent struct {
 	id      string // of the node
 	// current is cfg with what reloads have changed since.
 	current atomic.Pointer[config.Config]
+	// idle is what the configuration sets that has no effect in this version.
+	idle atomic.Pointer[[]config.NoEffect]
 	// described is what the configuration says of the node; Reload replaces it.
 	described atomic.Pointer[config.Node]
 	cluster   atomic.Pointer[string] // id of the cluster that this agent is part of; nil while that is not known
 	started   time.Time
 
 	network   gossip.Network
+	certs     *certs.Store
 	route     *router
 	snapshots httpapi.Snapshots
 	resolve   func(ctx context.Context, token string) (acl.Authorizer, error)
@@ -78,7 +82,8 @@ type Agent struct {
 	events    *event.Inbox
 	dns       *dnsserver.Server
 	http      *httpapi.Server
-	listeners []net.Listener // of HTTP
+	listeners []net.Listener // of HTTP and HTTPS
+	secure    []net.Listener // those of HTTPS
 	conns     *clients       // of HTTP
 
 	ctx       context.Context
@@ -121,6 +126,7 @@ func New(c Config) (*Agent, error) {
 
 // announce says what is odd about the configuration, once.
 func (a *Agent) announce(loaded *config.Loaded) {
+	a.idle.Store(&loaded.NoEffect)
 	for _, w := range loaded.Warnings {
 		if !a.announced[w] {
 			a.log.Warn(w)
@@ -139,13 +145,14 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
 		}
 	}
 	a.startJoining()
+	a.startCerts()
 	a.startBootstrap()
 	a.startNaming()
 	a.startPlacing()
@@ -213,7 +220,7 @@ func (a *Agent) openLocal() error {
 		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(),
 		Catalog: &local.Servers{Caller: a.caller, Views: a.views, Node: a.cfg.Node.Name},
 		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
-			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, DockerHost: os.Getenv("DOCKER_HOST")},
+			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, AgentTLS: a.checkTLS(), DockerHost: os.Getenv("DOCKER_HOST")},
 		Settings:     a.localSettings(a.cfg),
 		ClusterSize:  a.lan.NumMembers,
 		SyncInterval: a.cfg.Internal.SyncInterval,

@@ -58,7 +58,7 @@ const retryDuty = time.Second
 // nodes in the catalog.
 func (s *server) establish(ctx context.Context) error {
 	a := s.agent
-	if a.cfg.Mesh.Connect.Enabled {
+	if a.hasAuthority() {
 		if err := ca.Ensure(ctx, s.node, a.clusterID(), time.Now()); err != nil {
 			a.log.Error("failed to make the first root certificate", "error", err)
 			return err

@@ -19,6 +19,7 @@ import (
 // services are what answers on a server, one for each domain.
 type services struct {
 	ca         *ca.Service
+	signer     *ca.Signer
 	catalog    *catalog.Service
 	coordinate *coordinate.Service
 	entry      *configentry.Service
@@ -33,6 +34,7 @@ type services struct {
 // methods is THE list of methods that servers answer; inviteMethod, which is about servers that have no state yet, is one
 // more.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
+	rpc.Handle(r, ca.SignMethod, s.signer.Sign)
 	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)
 	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)
 	rpc.Handle(r, configentry.PutMethod, s.entry.Put)

@@ -41,6 +41,7 @@ type server struct {
 	opened   chan struct{}     // closed once all that the leader's duties use is there
 	voters   voters
 	promise  promise
+	pacer    pacer
 	gathered time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
@@ -54,10 +55,11 @@ func (a *Agent) openServer() error {
 		return portError("ports.server", err)
 	}
 	l := &a.cfg.Limits
-	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
+	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
 	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
+	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
 	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
@@ -105,7 +107,7 @@ func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
 		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
 	}
 	r.pool = rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels,
-		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.network.Dial(ctx, t.Address) }})
+		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.dialServer(ctx, t.Address) }})
 	a.cleanups.add(func() error { r.pool.Stop(); return nil })
 	return r
 }
@@ -175,8 +177,10 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
 	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
 	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
+	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
-		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
+		ca:         authority,
+		signer:     ca.NewSigner(authority, a.signs(), a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
@@ -349,7 +353,7 @@ func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report 
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.
 func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, error) {
-	conn, err := a.network.Dial(ctx, address)
+	conn, err := a.dialServer(ctx, address)
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func newDocker(env environment, d *catalog.CheckDefinition) (prober, error) {
 	if d.Shell != "" {
 		p.args = []string{d.Shell, "-c", strings.Join(d.ScriptArgs, " ")}
 	}
-	t := newTransport(nil)
+	t := newTransport(tlsDialer{})
 	var err error
 	p.base, err = dockerEndpoint(env.conf.DockerHost, t)
 	p.client.Transport = t

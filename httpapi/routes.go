@@ -74,6 +74,7 @@ var routes = []route{
 	on("/v1/txn", put, (*Server).transaction),
 	on("/v1/agent/self", get, (*Server).agentSelf),
 	on("/v1/agent/host", get, (*Server).agentHost),
+	on("/v1/agent/security", get, (*Server).agentSecurity),
 	on("/v1/agent/version", get, (*Server).agentVersion),
 	on("/v1/agent/reload", put, (*Server).agentReload),
 	on("/v1/agent/leave", put, (*Server).agentLeave),

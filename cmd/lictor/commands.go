@@ -101,5 +101,17 @@ func commands() []command {
 		{name: "snapshot restore", args: "[flags] FILE", about: "Replace the servers' state by that of a snapshot.",
 			example: "lictor snapshot restore backup.snap", new: newSnapshotRestore, files: true},
 		{name: "snapshot save", args: "[flags] FILE", about: "Save the servers' state to a file.", example: "lictor snapshot save backup.snap", new: newSnapshotSave, files: true},
+
+		{name: "init", args: "[flags]", about: "Write the files of a new cluster that is closed to strangers: an authority, certificates, a key of gossip, and a configuration for each agent " +
+			"in which everything is encrypted and nothing is allowed without a token.", example: "lictor init -servers=3 -clients=2 -address=10.0.0.1 -address=10.0.0.2 -address=10.0.0.3", new: newInit},
+		{name: "check-security", args: "[flags]", about: "List what of the running agent is open to more people than it has to, and the configuration that closes it. The exit code is 1 if anything is open.",
+			example: "lictor check-security", new: newCheckSecurity},
+		{name: "tls", about: "Make certificates for agents and for the command line."},
+		{name: "tls ca", about: "Make an authority that signs certificates."},
+		{name: "tls ca create", args: "[flags]", about: "Make an authority, in two files of the working directory. Keep its key where no agent runs.",
+			example: "lictor tls ca create -domain=consul", new: newTLSCACreate},
+		{name: "tls cert", about: "Make certificates."},
+		{name: "tls cert create", args: "[flags] -server|-client|-cli", about: "Make a certificate that an authority signs, and its key, in two files of the working directory.",
+			example: "lictor tls cert create -server -dc=dc1\nlictor tls cert create -cli", new: newTLSCertCreate},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -261,4 +262,12 @@ func (l *locker) named(name string) string {
 		}
 	}
 	return ""
+}
+
+func saveLocks(file string, all []lockOp) error {
+	text, err := json.MarshalIndent(all, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o600)
 }

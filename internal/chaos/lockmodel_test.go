@@ -2,10 +2,8 @@ package chaos
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -116,14 +114,6 @@ func logged(key string, all []lockOp) (faults []fault) {
 		}
 	}
 	return faults
-}
-
-func saveLocks(file string, all []lockOp) error {
-	text, err := json.MarshalIndent(all, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o600)
 }
 
 // What can be true of locks passes, and what cannot does not.
