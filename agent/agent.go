@@ -19,6 +19,7 @@ import (
 	"lictor/acl"
 	"lictor/agent/local"
 	"lictor/agent/logging"
+	"lictor/agent/remote"
 	"lictor/certs"
 	"lictor/config"
 	"lictor/dnsserver"
@@ -80,11 +81,13 @@ type Agent struct {
 	views     *view.Views
 	local     *local.State
 	events    *event.Inbox
+	remote    *remote.Runner // nil unless jobs of lictor exec are allowed
 	dns       *dnsserver.Server
 	http      *httpapi.Server
 	listeners []net.Listener // of HTTP and HTTPS
 	secure    []net.Listener // those of HTTPS
 	conns     *clients       // of HTTP
+	watches   watches        // of the configuration
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -145,7 +148,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())

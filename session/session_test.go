@@ -341,6 +341,29 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
+// Sessions that are due at the same moment, as after a change of the leader, end at that moment, by commands of bounded size.
+func TestManyAreDueAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		for range 2500 {
+			c.create(t, session.Session{TTL: "10s"})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { c.Expiry.Run(ctx); close(done) }()
+		synctest.Wait()
+		count := func() int { return len(slices.Collect(session.Sessions.All(c.DB().Read()))) }
+		before := count()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if left := count(); before != 2500 || left != 0 {
+			t.Errorf("of %d sessions %d are left", before, left)
+		}
+		stop()
+		<-done
+	})
+}
+
 // A session that could not be ended is ended as soon as that is possible. Nobody can renew it meanwhile.
 func TestExpiryTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -233,13 +233,17 @@ func (r *run) measure(passed time.Duration) (report []string) {
 		if a.lost() {
 			r.fault(a.name + " has ended by itself: see its log")
 		}
-		text := fmt.Sprintf("%s: %.2f of a core", a.name, part)
+		name := a.name
+		if a.leads() {
+			name += " leading" // which takes more, and is compared with its like
+		}
+		text := fmt.Sprintf("%s: %.2f of a core", name, part)
 		for _, m := range measures {
 			text += fmt.Sprintf(", %.0f %s", values[m.name], m.name)
 		}
 		report = append(report, text+fmt.Sprintf(", age %s", age.Round(time.Second)))
 		r.mu.Lock()
-		r.samples = append(r.samples, sample{Process: a.name, At: r.since(), Age: age, Values: values})
+		r.samples = append(r.samples, sample{Process: name, At: r.since(), Age: age, Values: values})
 		r.mu.Unlock()
 	}
 	return report
