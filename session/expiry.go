@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lictor/state"
+	"lictor/telemetry"
 )
 
 // Expiry ends sessions that are not renewed in time. It works on the leader, in memory alone: a new leader lets every
@@ -16,7 +17,8 @@ import (
 type Expiry struct {
 	log    state.Log
 	logger *slog.Logger
-	wake   chan struct{} // holds one token if the first deadline is nearer than it was
+	ended  *telemetry.Sample // session_ttl.invalidate: how long it takes to end sessions
+	wake   chan struct{}     // holds one token if the first deadline is nearer than it was
 
 	mu     sync.Mutex // guards what follows
 	timers map[string]*timer
@@ -37,8 +39,17 @@ const (
 )
 
 // NewExpiry makes an Expiry that does nothing until Run.
-func NewExpiry(log state.Log, logger *slog.Logger) *Expiry {
-	return &Expiry{log: log, logger: logger, wake: make(chan struct{}, 1)}
+func NewExpiry(log state.Log, logger *slog.Logger, metrics *telemetry.Registry) *Expiry {
+	e := &Expiry{log: log, logger: logger, ended: metrics.Sample("session_ttl.invalidate"), wake: make(chan struct{}, 1)}
+	metrics.GaugeFunc("session_ttl.active", func() float64 { return float64(e.active()) })
+	return e
+}
+
+// active is how many sessions with a TTL there are, as far as this server looks after them.
+func (e *Expiry) active() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.timers)
 }
 
 // Run ends sessions from now on until ctx is done, which it blocks for. The leader runs it.
@@ -162,6 +173,7 @@ func (e *Expiry) end(ctx context.Context, ids []string) {
 	if len(ids) == 0 {
 		return
 	}
+	defer e.ended.Since(time.Now())
 	_, err := e.log.Apply(ctx, &Destroy{IDs: ids})
 	if err != nil && ctx.Err() == nil {
 		e.logger.Warn("failed to end sessions whose TTL is over", "sessions", len(ids), "error", err)
