@@ -111,6 +111,10 @@ func Open(c Config) (*Node, error) {
 	if n.store, err = openStorage(&n.Config); err != nil {
 		return nil, err
 	}
+	if err := n.store.checkTogether(&n.Config); err != nil {
+		n.stop()
+		return nil, errors.Join(err, n.store.close())
+	}
 	if err := recoverByPeers(n.store, &n.Config); err != nil {
 		n.stop()
 		return nil, errors.Join(err, n.store.close())
