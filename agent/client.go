@@ -164,6 +164,6 @@ func (c *client) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
-	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r)
+func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
+	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r, report)
 }

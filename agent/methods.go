@@ -4,10 +4,12 @@ import (
 	"lictor/acl"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -18,11 +20,14 @@ import (
 // services are what answers on a server, one for each domain.
 type services struct {
 	ca         *ca.Service
+	signer     *ca.Signer
 	catalog    *catalog.Service
 	coordinate *coordinate.Service
+	entry      *configentry.Service
 	event      *event.Service
 	gossip     *gossip.Service
 	kv         *kv.Service
+	query      *prepared.Keeper
 	raft       *raftstore.Service
 	session    *session.Service
 	txn        *txn.Service
@@ -31,14 +36,20 @@ type services struct {
 // methods is THE list of methods that servers answer; inviteMethod, which is about servers that have no state yet, is one
 // more.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
+	rpc.Handle(r, ca.SignMethod, s.signer.Sign)
 	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)
 	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)
+	rpc.Handle(r, configentry.PutMethod, s.entry.Put)
+	rpc.Handle(r, configentry.DeleteMethod, s.entry.Delete)
 	rpc.Handle(r, coordinate.UpdateMethod, s.coordinate.Update)
 	rpc.Handle(r, coordinate.DatacentersMethod, s.coordinate.ListDatacenters)
 	rpc.Handle(r, event.FireMethod, s.event.Fire)
 	rpc.Handle(r, gossip.KeyringMethod, s.gossip.Keyring)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
+	rpc.Handle(r, prepared.CreateMethod, s.query.Create)
+	rpc.Handle(r, prepared.UpdateMethod, s.query.Update)
+	rpc.Handle(r, prepared.DeleteMethod, s.query.Delete)
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
 	rpc.Handle(r, raftstore.PeersMethod, s.raft.Peers)
 	rpc.Handle(r, raftstore.ConfigurationMethod, s.raft.Configuration)
@@ -73,11 +84,17 @@ func (s *services) queries(v *view.Views) {
 	view.Handle(v, catalog.AddressQuery, s.catalog.AtAddress)
 	view.Handle(v, catalog.VirtualAddressQuery, s.catalog.VirtualAddress)
 	view.Handle(v, catalog.UsageQuery, s.catalog.Usage)
+	view.Handle(v, configentry.GetQuery, s.entry.Get)
+	view.Handle(v, configentry.ListQuery, s.entry.List)
 	view.Handle(v, coordinate.NodesQuery, s.coordinate.Nodes)
 	view.Handle(v, coordinate.NodeQuery, s.coordinate.Node)
 	view.Handle(v, kv.GetQuery, s.kv.Get)
 	view.Handle(v, kv.ListQuery, s.kv.List)
 	view.Handle(v, kv.KeysQuery, s.kv.Keys)
+	view.Handle(v, prepared.ListQuery, s.query.List)
+	view.Handle(v, prepared.GetQuery, s.query.Get)
+	view.Handle(v, prepared.ExplainQuery, s.query.Explain)
+	view.Handle(v, prepared.ExecuteQuery, s.query.Execute)
 	view.Handle(v, session.InfoQuery, s.session.Info)
 	view.Handle(v, session.ListQuery, s.session.List)
 	view.Handle(v, session.NodeQuery, s.session.OnNode)

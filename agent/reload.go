@@ -41,6 +41,10 @@ func (a *Agent) renew() error {
 	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
 		return fmt.Errorf("reload services and checks: %w", err)
 	}
+	if err := a.certs.Load(certsConfig(fresh)); err != nil {
+		return fmt.Errorf("certificates: %w", err)
+	}
+	a.reviewCerts()
 	current := a.cfg.Reloaded(fresh)
 	a.current.Store(current)
 	a.described.Store(&current.Node)
@@ -56,7 +60,9 @@ func (a *Agent) renew() error {
 	if err := a.metrics.SetFilter(fresh.Telemetry.FilterDefault, fresh.Telemetry.PrefixFilter); err != nil {
 		return fmt.Errorf("telemetry.prefix_filter: %w", err)
 	}
+	a.replaceWatches(fresh.Watches.Definitions())
 	if a.server != nil {
+		a.server.pacer.set(&fresh.Limits.Requests)
 		r := &fresh.Raft
 		err := a.server.node.Retain(raftstore.Retention{Threshold: uint64(r.SnapshotThreshold), Interval: r.SnapshotInterval, Trailing: uint64(r.TrailingLogs)})
 		if err != nil {

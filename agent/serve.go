@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"io"
+	"slices"
 
+	"lictor/ca"
 	"lictor/rpc"
 	"lictor/view"
 )
@@ -22,7 +24,13 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	if err := s.here(r.Header); err != nil {
 		return nil, err
 	}
+	if r.Peer.Stranger && !slices.Contains(introducing, r.Method) {
+		return nil, errStranger
+	}
 	if r.Method == fetchMethod {
+		if err := s.pace(r.Method, true); err != nil {
+			return nil, err
+		}
 		q := new(view.Ask)
 		if _, err := q.UnmarshalMsg(r.Args); err != nil {
 			return nil, rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
@@ -36,6 +44,14 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	kind, ok := s.registry.Traits(r.Method)
 	if !ok {
 		return nil, rpc.Errorf(rpc.NotImplemented, "unknown method %q", r.Method)
+	}
+	if kind.Servers && !r.Peer.Server {
+		return nil, errNotServer
+	}
+	if !r.Peer.Server || !kind.Servers && !r.Direct { // servers among themselves are not held up
+		if err := s.pace(r.Method, kind.Repeatable); err != nil {
+			return nil, err
+		}
 	}
 	if kind.Anywhere || r.Direct || s.node.Leads() {
 		return s.answer(ctx, r.Header, r.Method, r.Args)
@@ -54,6 +70,15 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	return reply, err
 }
 
+// introducing are the methods that who has no certificate yet may call.
+var introducing = []string{ca.SignMethod.Name}
+
+// What callers are told whose certificate does not allow a call.
+var (
+	errStranger  = rpc.Errorf(rpc.PermissionDenied, "Permission denied: a certificate is needed for all but the calls that ask for one")
+	errNotServer = rpc.Errorf(rpc.PermissionDenied, "Permission denied: the call is for servers, and the certificate is not that of one")
+)
+
 // answer carries out an encoded call on this server.
 func (s *server) answer(ctx context.Context, h rpc.Header, method string, args []byte) ([]byte, error) {
 	az, err := s.agent.resolve(ctx, h.Token)
@@ -68,8 +93,14 @@ func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) e
 	if err := s.here(r.Header); err != nil {
 		return err
 	}
+	if r.Peer.Stranger {
+		return errStranger
+	}
 	switch r.Method {
 	case followMethod:
+		if err := s.pace(r.Method, true); err != nil {
+			return err
+		}
 		q := new(view.Ask)
 		if _, err := q.UnmarshalMsg(r.Args); err != nil {
 			return rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
@@ -115,7 +146,7 @@ func (s *server) Transfer(ctx context.Context, r *rpc.Request, body io.Reader, r
 	case saveMethod:
 		return s.serveSave(ctx, r, reply)
 	case restoreMethod:
-		return s.Restore(ctx, r.Header, body)
+		return s.Restore(ctx, r.Header, body, reply)
 	}
 	return rpc.Errorf(rpc.NotImplemented, "unknown transfer %q", r.Method)
 }

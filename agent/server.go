@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,10 +18,12 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/config"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -40,6 +43,7 @@ type server struct {
 	count    *callCounts
 	voters   voters
 	promise  promise
+	pacer    pacer
 	gathered time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
@@ -54,10 +58,11 @@ func (a *Agent) openServer() error {
 	}
 	l := &a.cfg.Limits
 	listener = counted(listener, a.metrics.Counter("rpc.accept_conn"))
-	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
+	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
 	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), count: newCallCounts(a.metrics), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
+	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
 	conf.Listener = counted(mux.Protocol(rpc.ProtocolRaft), a.metrics.Counter("rpc.raft_handoff"))
@@ -84,6 +89,7 @@ func (a *Agent) openServer() error {
 	s.services.queries(a.views)
 	view.Observe(a.views, catalog.ServiceNodesQuery, catalog.NewLookups(a.metrics).Count)
 	a.metrics.Collect((&stateGauges{db: s.node.DB(), datacenter: a.cfg.Node.Datacenter}).collect)
+	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
 	calls.Serve()
@@ -106,7 +112,7 @@ func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
 		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
 	}
 	r.pool = rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels,
-		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.network.Dial(ctx, t.Address) }})
+		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.dialServer(ctx, t.Address) }})
 	a.cleanups.add(func() error { r.pool.Stop(); return nil })
 	return r
 }
@@ -174,14 +180,18 @@ func (a *Agent) raftConfig() raftstore.Config {
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
-	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
+	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
+	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
+	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
-		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
+		ca:         authority,
+		signer:     ca.NewSigner(authority, a.signs(), a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
-		kv:         &kv.Service{Log: node},
+		kv:         &kv.Service{Log: node, Expiry: keys},
+		query:      &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
 		}, Forget: a.forgetServer, NameOf: func(id string) string {
@@ -192,9 +202,10 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
+		entry: &configentry.Service{Log: node},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server"), a.metrics),
-			MinTTL: a.cfg.Queries.SessionTTLMin, Renewed: a.metrics.Sample("session.renew")},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Reads: a.metrics.Sample("txn.read")},
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin, Renewed: a.metrics.Sample("session.renew")},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys, Reads: a.metrics.Sample("txn.read")},
 	}
 }
 
@@ -322,29 +333,34 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
+func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
 	if err := s.here(h); err != nil {
 		return err
 	}
 	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
 		h.Direct = true
-		return s.agent.route.restore(ctx, s.leader, h, r)
+		return s.agent.route.restore(ctx, s.leader, h, r, report)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
-	if err := s.services.raft.Restore(ctx, az, r); err != nil {
+	imported, err := s.services.raft.Restore(ctx, az, r)
+	if err != nil {
 		return err
 	}
 	s.changed(gossip.Event{Type: gossip.EventsLost})
 	s.agent.local.ServersChanged()
-	return nil
+	if imported == nil {
+		return nil
+	}
+	s.agent.log.Warn("restored an archive that Consul has saved", "index", imported.Index, "taken_over", imported.TakenOver, "not_supported", imported.NotSupported)
+	return json.NewEncoder(report).Encode(imported)
 }
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.
 func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, error) {
-	conn, err := a.network.Dial(ctx, address)
+	conn, err := a.dialServer(ctx, address)
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,7 @@
 package config
 
+import "net/netip"
+
 // Auto is how a client agent gets certificates, and with auto_config also its settings, from the servers.
 type Auto struct {
 	Encrypt AutoEncrypt `config:"auto_encrypt"`
@@ -53,6 +55,16 @@ type AutoStatic struct {
 func (a *Auto) check(r *report, server bool) {
 	if a.Encrypt.TLS && server {
 		r.refuse("auto_encrypt.tls", "is for clients only: set auto_encrypt.allow_tls on servers")
+	}
+	for _, list := range []struct {
+		key   string
+		texts []string
+	}{{"auto_encrypt.ip_san", a.Encrypt.IPSAN}, {"auto_config.ip_sans", a.Config.IPSANs}} {
+		for _, text := range list.texts {
+			if _, err := netip.ParseAddr(text); err != nil {
+				r.refuse(list.key, "holds %q, which is not an IP address", text)
+			}
+		}
 	}
 	if a.Encrypt.AllowTLS && !server {
 		r.refuse("auto_encrypt.allow_tls", "is for servers only: set auto_encrypt.tls on clients")

@@ -62,6 +62,8 @@ var routes = []route{
 	on("/v1/health/service/", get, (*Server).healthService),
 	on("/v1/health/state/", get, (*Server).healthState),
 	on("/v1/kv/", get, (*Server).kvGet, put, (*Server).kvPut, del, (*Server).kvDelete),
+	on("/v1/query", get, (*Server).queryList, post, (*Server).queryCreate),
+	on("/v1/query/", get, (*Server).queryRead, put, (*Server).queryUpdate, del, (*Server).queryDelete),
 	on("/v1/session/create", put, (*Server).sessionCreate),
 	on("/v1/session/destroy/", put, (*Server).sessionDestroy),
 	on("/v1/session/info/", get, (*Server).sessionInfo),
@@ -74,6 +76,7 @@ var routes = []route{
 	on("/v1/txn", put, (*Server).transaction),
 	on("/v1/agent/self", get, (*Server).agentSelf),
 	on("/v1/agent/host", get, (*Server).agentHost),
+	on("/v1/agent/security", get, (*Server).agentSecurity),
 	on("/v1/agent/version", get, (*Server).agentVersion),
 	on("/v1/agent/reload", put, (*Server).agentReload),
 	on("/v1/agent/leave", put, (*Server).agentLeave),
@@ -140,8 +143,8 @@ var routes = []route{
 	on("/v1/agent/connect/authorize", post, notYet("the service mesh")),
 	on("/v1/agent/connect/ca/leaf/", get, notYet("the service mesh")),
 	on("/v1/agent/token/", put, aclDisabled),
-	on("/v1/config", put, notYet("configuration entries")),
-	on("/v1/config/", get, notYet("configuration entries"), del, notYet("configuration entries")),
+	on("/v1/config", put, (*Server).configPut),
+	on("/v1/config/", get, (*Server).configGet, del, (*Server).configDelete),
 	on("/v1/connect/ca/configuration", get, notYet("the service mesh"), put, notYet("the service mesh")),
 	on("/v1/connect/intentions", get, notYet("intentions"), post, notYet("intentions")),
 	on("/v1/connect/intentions/", get, notYet("intentions"), put, notYet("intentions"), del, notYet("intentions")),
@@ -168,8 +171,6 @@ var routes = []route{
 	on("/v1/peering/establish", post, notYet("cluster peering")),
 	on("/v1/peering/token", post, notYet("cluster peering")),
 	on("/v1/peerings", get, notYet("cluster peering")),
-	on("/v1/query", get, notYet("prepared queries"), post, notYet("prepared queries")),
-	on("/v1/query/", get, notYet("prepared queries"), put, notYet("prepared queries"), del, notYet("prepared queries")),
 }
 
 // notYet answers for what a later version will have.

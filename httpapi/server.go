@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"lictor/acl"
+	prepared "lictor/query"
 	"lictor/rpc"
 	"lictor/telemetry"
 	"lictor/view"
@@ -25,13 +26,15 @@ type Config struct {
 	Resolve    func(ctx context.Context, token string) (acl.Authorizer, error)
 	Snapshots  Snapshots
 	Process    Process
+	Security   func() any // what of the agent is open, and what closes it
 	Pools      Pools
 	Metrics    *telemetry.Registry
 	Monitor    Monitor
 	Services   Services // of this agent
 	Checks     Checks
-	Maintain   Maintenance // of this agent's node
-	Events     Events      // of users, that this agent has received
+	Maintain   Maintenance      // of this agent's node
+	Events     Events           // of users, that this agent has received
+	Remotes    prepared.Remotes // other datacenters; nil if there are none
 	Datacenter string
 	Node       string // this agent's node
 	Log        *slog.Logger
@@ -45,6 +48,8 @@ type Config struct {
 	AllowUnprintable bool   // in paths
 	Rules            Rules  // at the start; see Reload
 	EnableDebug      bool   // serve /debug/pprof
+
+	Hosts Hosts // names at which browsers are answered
 
 	UI     http.Handler // the web page; nil means that there is none
 	UIPath string       // below which it is, clean and with a slash at both ends
@@ -105,6 +110,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit refuses what the rules in force do not let pass.
 func (s *Server) admit(r *http.Request) error {
+	if err := s.checkBrowser(r); err != nil {
+		return err
+	}
 	g := s.guard.Load()
 	if err := g.check(r); err != nil {
 		return err

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 	"lictor/txn"
@@ -35,7 +38,13 @@ var commands = []command{
 	{12, "autopilot", func() state.Command { return new(SetAutopilot) }},
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
+	{15, "prepared-query", func() state.Command { return new(query.Set) }},
+	{16, "prepared-query", func() state.Command { return new(query.Delete) }},
+	{18, "config_entry.apply", func() state.Command { return new(configentry.Put) }},
+	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{21, "kvs", func() state.Command { return new(kv.Expire) }},
+	{22, "backup", func() state.Command { return new(backup.Note) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

@@ -17,7 +17,7 @@ import (
 
 // ReadIndexMethod asks the leader from where on a read is fresh. A follower answers reads itself once it has applied
 // the log up to there.
-var ReadIndexMethod = rpc.Method[ReadIndex, ReadPoint]{Name: "Raft.ReadIndex", Repeatable: true}
+var ReadIndexMethod = rpc.Method[ReadIndex, ReadPoint]{Name: "Raft.ReadIndex", Repeatable: true, Servers: true}
 
 // A ReadIndex is the question of ReadIndexMethod.
 type ReadIndex struct {

@@ -3,10 +3,13 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -19,6 +22,9 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		configentry.Tables(),
+		backup.Tables(),
+		query.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -190,6 +191,9 @@ func (p *Pool) connect(ctx context.Context, pe *peer) {
 // discardOnClose lets the operating system forget what it has not sent yet when the connection is closed. Otherwise a call
 // that was given up because the network was cut would arrive, and be carried out, when the network is back.
 func discardOnClose(conn net.Conn) {
+	if c, ok := conn.(*tls.Conn); ok {
+		conn = c.NetConn()
+	}
 	if c, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
 		_ = c.SetLinger(0) // at worst it is sent after all
 	}

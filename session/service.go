@@ -39,6 +39,7 @@ type Service struct {
 	Log    state.Log
 	Delays *Delays
 	Expiry *Expiry
+	Keys   *kv.Expiry    // of keys with a TTL
 	MinTTL time.Duration // 0 means MinTTL
 	// Renewed takes how long it takes to renew a session; nil takes nothing.
 	Renewed *telemetry.Sample
@@ -150,6 +151,9 @@ func (s *Service) Lock(ctx context.Context, az acl.Authorizer, l *Lock) (bool, e
 	if l.Key == "" {
 		return false, kv.ErrMissingKey
 	}
+	if err := kv.CheckTTL(l.TTL); err != nil {
+		return false, err
+	}
 	for {
 		attempt := *l
 		if attempt.Seen = Seen(s.Log.DB()); !l.Release && s.Delays.Active(l.Key) {
@@ -160,6 +164,9 @@ func (s *Service) Lock(ctx context.Context, az acl.Authorizer, l *Lock) (bool, e
 			return false, said("raft apply failed", err)
 		}
 		if outcome := answer.(Outcome); outcome != Again {
+			if outcome == Done && l.TTL != "" {
+				s.Keys.Written(l.Key)
+			}
 			return outcome == Done, nil
 		}
 	}

@@ -34,6 +34,7 @@ type Service struct {
 	Log     state.Log
 	Catalog *catalog.Service // knows who may write to the catalog
 	Delays  *session.Delays
+	Keys    *kv.Expiry // of keys with a TTL
 	// Reads takes how long a transaction takes that only reads; nil takes nothing.
 	Reads *telemetry.Sample
 }
@@ -67,6 +68,11 @@ func (s *Service) Write(ctx context.Context, az acl.Authorizer, ops *Ops) (Respo
 		}
 		if err != nil {
 			return Response{}, err
+		}
+		for i := range *ops {
+			if op := (*ops)[i].KV; op != nil && op.TTL != "" {
+				s.Keys.Written(op.Key)
+			}
 		}
 		return Response{Results: answer.([]Result)}, nil
 	}

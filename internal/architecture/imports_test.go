@@ -11,14 +11,14 @@ import (
 
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
-	"state": 0, "rpc": 0, "acl": 0, "telemetry": 0,
-	"kv": 1, "catalog": 1, "coordinate": 1, "event": 1, "ca": 1,
-	"session": 2, "query": 3, "txn": 3, // both name sessions
+	"state": 0, "expiry": 0, "rpc": 0, "acl": 0, "telemetry": 0, "certs": 0, "consulsnap": 0, "process": 0,
+	"kv": 1, "catalog": 1, "coordinate": 1, "event": 1, "ca": 1, "backup": 1, "watch": 1,
+	"session": 2, "configentry": 2, "query": 3, "txn": 3, // query and txn name sessions
 	"raftstore": 4, "gossip": 4, "health": 4, "view": 4,
 	"httpapi": 5, "dnsserver": 5, "ui": 5,
-	"config": 6, "agent/logging": 6,
+	"config": 6, "agent/logging": 6, "agent/remote": 6,
 	"agent/local": 7, "agent": 8,
-	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor/watch": 1, "cmd/lictor": 9,
+	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 9,
 }
 
 // owners says which packages alone may import a library.
@@ -33,6 +33,7 @@ var owners = map[string]struct {
 	"github.com/hashicorp/memberlist":  {[]string{"gossip"}, "the rest of the house knows member events"},
 	"github.com/hashicorp/go-memdb":    {[]string{"state"}, "the rest of the house knows tables"},
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
+	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
 	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
 	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
