@@ -212,6 +212,7 @@ func (a *Agent) startTelemetry() error {
 		return fmt.Errorf("telemetry: %w", err)
 	}
 	a.cleanups.add(func() error { a.metrics.Stop(); return nil })
+	a.declareMetrics()
 	a.metrics.GaugeFunc("version", func() float64 { return 1 }, telemetry.Label{Name: "version", Value: a.Build.Version})
 	return nil
 }

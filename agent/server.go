@@ -40,6 +40,7 @@ type server struct {
 	registry rpc.Registry[acl.Authorizer]
 	members  chan gossip.Event // what the leader's duties have to look at
 	opened   chan struct{}     // closed once all that the leader's duties use is there
+	count    *callCounts
 	voters   voters
 	promise  promise
 	pacer    pacer
@@ -56,16 +57,17 @@ func (a *Agent) openServer() error {
 		return portError("ports.server", err)
 	}
 	l := &a.cfg.Limits
+	listener = counted(listener, a.metrics.Counter("rpc.accept_conn"))
 	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
-	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), count: newCallCounts(a.metrics), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
 	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
-	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
+	conf.Listener = counted(mux.Protocol(rpc.ProtocolRaft), a.metrics.Counter("rpc.raft_handoff"))
 	conf.AskLeader = s.readIndex
-	calls := rpc.NewServer(rpc.ServerConfig{Calls: mux.Protocol(rpc.ProtocolCalls), Bulk: mux.Protocol(rpc.ProtocolBulk), Handler: s,
+	calls := rpc.NewServer(rpc.ServerConfig{Calls: mux.Protocol(rpc.ProtocolCalls), Bulk: mux.Protocol(rpc.ProtocolBulk), Handler: &answering{s},
 		Log: a.log.With("module", "agent.rpc"), Handshake: l.RPCHandshake, MaxArgs: maxArgs(l)})
 	conf.Lead = func(ctx context.Context, ready func()) {
 		select {
@@ -82,9 +84,11 @@ func (a *Agent) openServer() error {
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
 	a.caller, a.snapshots = s, s
-	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
+	a.views = view.New(view.Config{Log: &held{s.node, s}, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
+	view.Observe(a.views, catalog.ServiceNodesQuery, catalog.NewLookups(a.metrics).Count)
+	a.metrics.Collect((&stateGauges{db: s.node.DB(), datacenter: a.cfg.Node.Datacenter}).collect)
 	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
@@ -199,9 +203,9 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			return ""
 		}},
 		entry: &configentry.Service{Log: node},
-		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
-			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
+		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server"), a.metrics),
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin, Renewed: a.metrics.Sample("session.renew")},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys, Reads: a.metrics.Sample("txn.read")},
 	}
 }
 
@@ -286,7 +290,8 @@ func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, re
 }
 
 // dispatch carries out a call on this server.
-func (s *server) dispatch(ctx context.Context, h rpc.Header, method string, args, reply any) error {
+func (s *server) dispatch(ctx context.Context, h rpc.Header, method string, args, reply any) (err error) {
+	defer s.called(method, "internal", time.Now(), &err)
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"lictor/rpc"
+	"lictor/telemetry"
 )
 
 // What a request is told that the configuration does not let in: Consul's texts.
@@ -86,6 +87,35 @@ func reads(r *http.Request) bool {
 
 // errRate tells that a request is beyond the configured rate.
 var errRate = rpc.Errorf(rpc.Limited, "rate limit exceeded, try again later")
+
+// exceededCounts are the counters of consul.rpc.rate_limit.exceeded, by whether the request reads and whether the rate is
+// enforced.
+func (s *Server) exceededCounts() (all [4]*telemetry.Counter) {
+	for i := range all {
+		op, mode := "write", "permissive"
+		if i&1 != 0 {
+			op = "read"
+		}
+		if i&2 != 0 {
+			mode = "enforcing"
+		}
+		all[i] = s.Metrics.Counter("rpc.rate_limit.exceeded", telemetry.Label{Name: "limit_type", Value: "global/" + op},
+			telemetry.Label{Name: "op", Value: op}, telemetry.Label{Name: "mode", Value: mode})
+	}
+	return all
+}
+
+// beyond counts a request that is beyond the rates.
+func (s *Server) beyond(g *guard, r *http.Request) {
+	i := 0
+	if reads(r) {
+		i |= 1
+	}
+	if g.enforce {
+		i |= 2
+	}
+	s.exceeded[i].Inc()
+}
 
 // pace tells whether a request that needs the servers is beyond the rates.
 func (g *guard) pace(r *http.Request) error {

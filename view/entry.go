@@ -124,6 +124,7 @@ func (e *entry) join() (*Result, error) {
 		return nil, err
 	}
 	e.waiters++
+	e.views.Counts.Blocking.Add(1)
 	e.rewatch()
 	return r, nil
 }
@@ -131,6 +132,7 @@ func (e *entry) join() (*Result, error) {
 func (e *entry) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.views.Counts.Blocking.Add(-1)
 	if e.waiters--; e.waiters == 0 {
 		e.unwatch()
 	}

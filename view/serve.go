@@ -17,6 +17,7 @@ func (v *Views) Answer(ctx context.Context, h rpc.Header, q *Ask) (*Packed, erro
 		return nil, err
 	}
 	r, err := e.fresh()
+	e.observe(r)
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +62,7 @@ func (v *Views) Stream(ctx context.Context, h rpc.Header, q *Ask, send func(*Pac
 		return err
 	}
 	r, err := e.join()
+	e.observe(r)
 	if err != nil {
 		return err
 	}
