@@ -25,7 +25,7 @@ func (a *Agent) Reload() error {
 func (a *Agent) renew() error {
 	notify("RELOADING=1")
 	defer notify("READY=1")
-	loaded, err := a.Load()
+	loaded, err := a.load()
 	if err != nil {
 		var problems config.Problems
 		if errors.As(err, &problems) {

@@ -71,7 +71,7 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 }
 
 // introducing are the methods that who has no certificate yet may call.
-var introducing = []string{ca.SignMethod.Name}
+var introducing = []string{ca.SignMethod.Name, ca.IntroduceMethod.Name}
 
 // What callers are told whose certificate does not allow a call.
 var (

@@ -16,7 +16,9 @@ func notYet() []NoEffect {
 	return []NoEffect{
 		{"acl", "access control"},
 		{"audit", "audit log"},
-		{"auto_config", "automatic settings of clients"},
+		{"auto_config.authorization.static.allow_reuse", "tokens for one use"},
+		{"auto_config.authorization.static.expiration_leeway", "tokens that never expire"},
+		{"auto_config.authorization.static.not_before_leeway", "tokens that never expire"},
 		{"cache", "cache of the agent"},
 		{"config_entries", "configuration entries"},
 		{"connect.ca_config", "settings of the certificate authority"},
@@ -47,6 +49,7 @@ func notYet() []NoEffect {
 		{"segments", "network segments"},
 		{"server_name", "names in certificates of servers"},
 		{"snapshot_agent", "automatic backups"},
+		{"tls.grpc", "gRPC"},
 		{"ui_config.dashboard_url_templates", "dashboards in the web interface"},
 		{"ui_config.metrics_provider", "metrics in the web interface"},
 		{"ui_config.metrics_provider_files", "metrics in the web interface"},
