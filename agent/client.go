@@ -6,10 +6,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync/atomic"
-	"time"
 
 	"lictor/acl"
-	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/state"
 	"lictor/view"
@@ -166,22 +164,6 @@ func (c *client) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
-	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r)
+func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
+	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r, report)
 }
-
-// readIndex asks the leader up to where a follower must have come for a read.
-func (s *server) readIndex(ctx context.Context, q raftstore.ReadIndex) (raftstore.ReadPoint, error) {
-	t, ok := s.leader()
-	if !ok || t.ID == s.agent.id {
-		return raftstore.ReadPoint{}, state.ErrNoLeader
-	}
-	ctx, cancel := context.WithTimeout(ctx, readIndexTimeout)
-	defer cancel()
-	var from raftstore.ReadPoint
-	err := s.ask(ctx, t, raftstore.ReadIndexMethod.Name, &q, &from)
-	return from, err
-}
-
-// readIndexTimeout bounds the wait for a leader that may be gone.
-const readIndexTimeout = 2 * time.Second

@@ -25,6 +25,8 @@ func (s *server) duties() []duty {
 		{"reap tombstones", s.reapTombstones},
 		{"write the places of nodes", s.services.coordinate.Batcher.Run},
 		{"end sessions", s.services.session.Expiry.Run},
+		{"end keys", s.services.kv.Expiry.Run},
+		{"make backups", s.backUp},
 	}
 }
 
@@ -73,6 +75,9 @@ func (s *server) establish(ctx context.Context) error {
 	if err := s.services.raft.EnsureAutopilot(ctx, a.autopilot()); err != nil {
 		a.log.Error("failed to store the configuration of autopilot", "error", err)
 		return err
+	}
+	if err := s.services.entry.Ensure(ctx, a.cfg.Mesh.ConfigEntries.Bootstrap); err != nil { // it does not agree with what is there: not worth a cluster without a leader
+		a.log.Error("failed to write a configuration entry of config_entries.bootstrap", "error", err)
 	}
 	return a.saveKeyrings()
 }

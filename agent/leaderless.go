@@ -18,7 +18,7 @@ const leaderlessMemory = time.Second
 
 // voters remembers which servers have a vote and which of them answer, for those who ask why there is no leader.
 type voters struct {
-	mu   sync.Mutex // guards what follows; held while voters are asked
+	turn chan struct{} // of capacity one: full while somebody reads what follows or asks the voters (a mutex is not held over calls)
 	at   time.Time
 	text string
 }
@@ -34,8 +34,8 @@ func (s *server) leaderless() error {
 
 // quorum tells which voters are known, where, and which of them answer; "" where this server is alone.
 func (s *server) quorum() string {
-	s.voters.mu.Lock()
-	defer s.voters.mu.Unlock()
+	s.voters.turn <- struct{}{}
+	defer func() { <-s.voters.turn }()
 	if time.Since(s.voters.at) > leaderlessMemory {
 		s.voters.text, s.voters.at = s.askVoters(), time.Now()
 	}
@@ -84,24 +84,4 @@ func (s *server) describeVoter(ctx context.Context, v raftstore.Server) string {
 		return fmt.Sprintf("%s at %s does not answer", name, t.Address)
 	}
 	return fmt.Sprintf("%s at %s answers", name, t.Address)
-}
-
-// logStats asks a server where it is in the log.
-func (s *server) logStats(ctx context.Context, t rpc.Target) (raftstore.LogStats, error) {
-	var stats raftstore.LogStats
-	err := s.ask(ctx, t, raftstore.LogStatsMethod.Name, new(struct{}), &stats)
-	return stats, err
-}
-
-// ask makes a call that is for one server alone.
-func (s *server) ask(ctx context.Context, t rpc.Target, method string, args, reply any) error {
-	body, err := rpc.Append(nil, args)
-	if err != nil {
-		return err
-	}
-	answer, err := s.agent.route.pool.Call(ctx, t, rpc.Header{Direct: true}, method, body)
-	if err != nil {
-		return err
-	}
-	return rpc.Decode(answer, reply)
 }

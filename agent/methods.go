@@ -4,6 +4,7 @@ import (
 	"lictor/acl"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
@@ -21,6 +22,7 @@ type services struct {
 	signer     *ca.Signer
 	catalog    *catalog.Service
 	coordinate *coordinate.Service
+	entry      *configentry.Service
 	event      *event.Service
 	gossip     *gossip.Service
 	kv         *kv.Service
@@ -35,6 +37,8 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, ca.SignMethod, s.signer.Sign)
 	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)
 	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)
+	rpc.Handle(r, configentry.PutMethod, s.entry.Put)
+	rpc.Handle(r, configentry.DeleteMethod, s.entry.Delete)
 	rpc.Handle(r, coordinate.UpdateMethod, s.coordinate.Update)
 	rpc.Handle(r, coordinate.DatacentersMethod, s.coordinate.ListDatacenters)
 	rpc.Handle(r, event.FireMethod, s.event.Fire)
@@ -75,6 +79,8 @@ func (s *services) queries(v *view.Views) {
 	view.Handle(v, catalog.AddressQuery, s.catalog.AtAddress)
 	view.Handle(v, catalog.VirtualAddressQuery, s.catalog.VirtualAddress)
 	view.Handle(v, catalog.UsageQuery, s.catalog.Usage)
+	view.Handle(v, configentry.GetQuery, s.entry.Get)
+	view.Handle(v, configentry.ListQuery, s.entry.List)
 	view.Handle(v, coordinate.NodesQuery, s.coordinate.Nodes)
 	view.Handle(v, coordinate.NodeQuery, s.coordinate.Node)
 	view.Handle(v, kv.GetQuery, s.kv.Get)

@@ -146,7 +146,7 @@ func (s *server) Transfer(ctx context.Context, r *rpc.Request, body io.Reader, r
 	case saveMethod:
 		return s.serveSave(ctx, r, reply)
 	case restoreMethod:
-		return s.Restore(ctx, r.Header, body)
+		return s.Restore(ctx, r.Header, body, reply)
 	}
 	return rpc.Errorf(rpc.NotImplemented, "unknown transfer %q", r.Method)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/config"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
@@ -59,7 +61,7 @@ func (a *Agent) openServer() error {
 	if err != nil {
 		return err
 	}
-	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{})}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
 	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
@@ -87,6 +89,7 @@ func (a *Agent) openServer() error {
 	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
+	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
 	calls.Serve()
@@ -177,7 +180,8 @@ func (a *Agent) raftConfig() raftstore.Config {
 // newServices makes what answers from the replicated state.
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
-	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
+	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
+	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
 	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
 		ca:         authority,
@@ -186,7 +190,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
-		kv:         &kv.Service{Log: node},
+		kv:         &kv.Service{Log: node, Expiry: keys},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
 		}, Forget: a.forgetServer, NameOf: func(id string) string {
@@ -197,9 +201,10 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
+		entry: &configentry.Service{Log: node},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
-			MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays},
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
 	}
 }
 
@@ -326,24 +331,29 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
+func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
 	if err := s.here(h); err != nil {
 		return err
 	}
 	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
 		h.Direct = true
-		return s.agent.route.restore(ctx, s.leader, h, r)
+		return s.agent.route.restore(ctx, s.leader, h, r, report)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
-	if err := s.services.raft.Restore(ctx, az, r); err != nil {
+	imported, err := s.services.raft.Restore(ctx, az, r)
+	if err != nil {
 		return err
 	}
 	s.changed(gossip.Event{Type: gossip.EventsLost})
 	s.agent.local.ServersChanged()
-	return nil
+	if imported == nil {
+		return nil
+	}
+	s.agent.log.Warn("restored an archive that Consul has saved", "index", imported.Index, "taken_over", imported.TakenOver, "not_supported", imported.NotSupported)
+	return json.NewEncoder(report).Encode(imported)
 }
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.

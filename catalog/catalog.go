@@ -46,6 +46,9 @@ type Instance struct {
 	ModifyIndex       uint64    `bexpr:"-"`
 }
 
+// DutyMeta is the key of metadata that marks a service which the leader keeps on its own node. Its value names the duty.
+const DutyMeta = "lictor-duty"
+
 // The kinds of instances that take part in the mesh. Any other kind is a plain service.
 const (
 	ConnectProxy       = "connect-proxy"

@@ -30,6 +30,7 @@ type Config struct {
 	Watches   Watches   `config:",inline"`
 	Federate  Federate  `config:",inline"`
 	Internal  Internal  `config:",inline"`
+	Backup    Backup    `config:"snapshot_agent"`
 	Paid      Paid      `config:",inline"`
 }
 
@@ -57,6 +58,7 @@ func Default() *Config {
 		Peering:   Peering{Enabled: true},
 		Federate:  defaultFederate(),
 		Internal:  defaultInternal(),
+		Backup:    defaultBackup(),
 	}
 }
 
@@ -103,5 +105,6 @@ func (c *Config) check(r *report) {
 	c.Auto.check(r, c.Server.Server)
 	c.Mesh.check(r)
 	c.Watches.check(r)
+	c.Backup.check(r)
 	c.Federate.check(r, c.Node.Datacenter)
 }

@@ -4,17 +4,16 @@ import "time"
 
 // Paid is what Consul keeps for its paid edition. Files may hold it.
 type Paid struct {
-	Audit             Audit          `config:"audit"`
-	Partition         string         `config:"partition"`                   // admin partition of this agent; only "" and "default"
-	Segment           string         `config:"segment" debug:"SegmentName"` // network segment of this agent
-	Segments          []Segment      `config:"segments" debug:"Segments"`   // network segments of this server
-	LicensePath       string         `config:"license_path"`                // accepted; no licence is needed
-	LicensePollBase   time.Duration  `config:"license_poll_base_time"`      // accepted; no licence is needed
-	LicensePollMax    time.Duration  `config:"license_poll_max_time"`       // accepted; no licence is needed
-	LicenseUpdateBase time.Duration  `config:"license_update_base_time"`    // accepted; no licence is needed
-	LicenseUpdateMax  time.Duration  `config:"license_update_max_time"`     // accepted; no licence is needed
-	Reporting         Reporting      `config:"reporting"`
-	SnapshotAgent     map[string]any `config:"snapshot_agent"` // automatic backups
+	Audit             Audit         `config:"audit"`
+	Partition         string        `config:"partition"`                   // admin partition of this agent; only "" and "default"
+	Segment           string        `config:"segment" debug:"SegmentName"` // network segment of this agent
+	Segments          []Segment     `config:"segments" debug:"Segments"`   // network segments of this server
+	LicensePath       string        `config:"license_path"`                // accepted; no licence is needed
+	LicensePollBase   time.Duration `config:"license_poll_base_time"`      // accepted; no licence is needed
+	LicensePollMax    time.Duration `config:"license_poll_max_time"`       // accepted; no licence is needed
+	LicenseUpdateBase time.Duration `config:"license_update_base_time"`    // accepted; no licence is needed
+	LicenseUpdateMax  time.Duration `config:"license_update_max_time"`     // accepted; no licence is needed
+	Reporting         Reporting     `config:"reporting"`
 }
 
 // Audit is the log of who did what.

@@ -27,6 +27,7 @@ func reloadable() []string {
 		"recursors",
 		"reporting",
 		"services",
+		"snapshot_agent",
 		"telemetry.filter_default",
 		"telemetry.prefix_filter",
 		"tls",

@@ -72,7 +72,7 @@ func notFound(w http.ResponseWriter) (any, error) {
 	return written, nil
 }
 
-// kvPut answers PUT /v1/kv/KEY, with ?flags and one of ?cas, ?acquire and ?release.
+// kvPut answers PUT /v1/kv/KEY, with ?flags, ?ttl and one of ?cas, ?acquire and ?release.
 func (s *Server) kvPut(w http.ResponseWriter, r *http.Request) (any, error) {
 	p := &kv.Put{Key: strings.TrimPrefix(r.URL.Path, "/v1/kv/")}
 	if p.Key == "" {
@@ -91,6 +91,9 @@ func (s *Server) kvPut(w http.ResponseWriter, r *http.Request) (any, error) {
 			return nil, err
 		}
 		p.CAS = q.Has("cas")
+		if p.TTL = q.Get("ttl"); p.TTL == "" && q.Has("ttl") {
+			return nil, kv.ErrTTL(p.TTL)
+		}
 	}
 	var err error
 	if p.Value, err = body(r, s.MaxValueSize, kvTooLarge); err != nil {
@@ -98,9 +101,9 @@ func (s *Server) kvPut(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	switch {
 	case q.Has("acquire"):
-		return call(s, r, session.LockMethod, &session.Lock{Key: p.Key, Flags: p.Flags, Value: p.Value, Session: q.Get("acquire")})
+		return call(s, r, session.LockMethod, &session.Lock{Key: p.Key, Flags: p.Flags, Value: p.Value, Session: q.Get("acquire"), TTL: p.TTL})
 	case q.Has("release"):
-		return call(s, r, session.LockMethod, &session.Lock{Key: p.Key, Flags: p.Flags, Value: p.Value, Session: q.Get("release"), Release: true})
+		return call(s, r, session.LockMethod, &session.Lock{Key: p.Key, Flags: p.Flags, Value: p.Value, Session: q.Get("release"), Release: true, TTL: p.TTL})
 	}
 	return call(s, r, kv.PutMethod, p)
 }

@@ -75,7 +75,7 @@ func New(c Config) *Server {
 	s := &Server{Config: c, mux: http.NewServeMux()}
 	s.Reload(c.Rules)
 	for _, rt := range routes {
-		s.mux.HandleFunc(rt.path, s.wrap(rt))
+		s.mux.HandleFunc(rt.path, s.wrap(&rt))
 	}
 	s.mux.HandleFunc("/v1/", unknownEndpoint)
 	s.mux.HandleFunc("/v1", unknownPath)
@@ -95,23 +95,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	if err := s.checkBrowser(r); err != nil {
+	if err := s.admit(r); err != nil {
 		s.fail(w, r, err)
 		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// admit refuses what the rules in force do not let pass.
+func (s *Server) admit(r *http.Request) error {
+	if err := s.checkBrowser(r); err != nil {
+		return err
 	}
 	g := s.guard.Load()
 	if err := g.check(r); err != nil {
-		s.fail(w, r, err)
-		return
+		return err
 	}
-	if err := g.pace(r); err != nil {
-		if g.enforce {
-			s.fail(w, r, err)
-			return
-		}
+	err := g.pace(r)
+	if err != nil && !g.enforce {
 		s.Log.Warn("a request is beyond limits.request_limits, and would be refused if that were enforcing", "path", r.URL.Path)
+		return nil
 	}
-	s.mux.ServeHTTP(w, r)
+	return err
 }
 
 func unprintable(path string) bool {
@@ -131,7 +136,7 @@ type handler func(s *Server, w http.ResponseWriter, r *http.Request) (any, error
 var written any = &struct{}{}
 
 // wrap adds to a route what all routes share. Thousands of requests may wait in a handler, so its frame is kept small.
-func (s *Server) wrap(rt route) http.HandlerFunc {
+func (s *Server) wrap(rt *route) http.HandlerFunc {
 	allow := "OPTIONS," + strings.Join(rt.methods, ",")
 	common := s.common()
 	timers := s.timers(rt)
@@ -175,7 +180,7 @@ func (s *Server) common() func(http.Header) {
 }
 
 // timers are the handles of consul.api.http for each method of a route.
-func (s *Server) timers(rt route) map[string]*telemetry.Sample {
+func (s *Server) timers(rt *route) map[string]*telemetry.Sample {
 	path := strings.ReplaceAll(strings.Trim(rt.path, "/"), "/", "_")
 	timers := map[string]*telemetry.Sample{}
 	for _, m := range rt.methods {
@@ -192,7 +197,7 @@ func (rt *route) check(r *http.Request) error {
 	return checkParameters(r)
 }
 
-func (s *Server) noHandler(w http.ResponseWriter, r *http.Request, rt route, allow string) {
+func (s *Server) noHandler(w http.ResponseWriter, r *http.Request, rt *route, allow string) {
 	w.Header().Set("Allow", allow)
 	if r.Method == http.MethodOptions {
 		w.Header()["Content-Type"] = jsonType

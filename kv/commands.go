@@ -12,15 +12,15 @@ type Put struct {
 	Value []byte `msg:"Value,allownil"`
 	CAS   bool
 	Index uint64
+	TTL   string `msg:"TTL,omitempty"` // how long the key lives unless it is written again; "" for ever
 }
 
 // Apply answers a bool.
 func (p *Put) Apply(tx *state.Tx) (any, error) {
-	old := Entries.Get(tx, p.Key)
-	if p.CAS && !matches(old, p.Index) {
+	if p.CAS && !matches(Entries.Get(tx, p.Key), p.Index) {
 		return false, nil
 	}
-	Set(tx, &Entry{Key: p.Key, Flags: p.Flags, Value: p.Value})
+	Set(tx, &Entry{Key: p.Key, Flags: p.Flags, Value: p.Value, TTL: p.TTL})
 	return true, nil
 }
 

@@ -88,26 +88,44 @@ func (z *Delete) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *Put) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 5
-	// string "Key"
-	o = append(o, 0x85, 0xa3, 0x4b, 0x65, 0x79)
-	o = msgp.AppendString(o, z.Key)
-	// string "Flags"
-	o = append(o, 0xa5, 0x46, 0x6c, 0x61, 0x67, 0x73)
-	o = msgp.AppendUint64(o, z.Flags)
-	// string "Value"
-	o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
-	if z.Value == nil { // allownil: if nil
-		o = msgp.AppendNil(o)
-	} else {
-		o = msgp.AppendBytes(o, z.Value)
+	// check for omitted fields
+	zb0001Len := uint32(6)
+	var zb0001Mask uint8 /* 6 bits */
+	_ = zb0001Mask
+	if z.TTL == "" {
+		zb0001Len--
+		zb0001Mask |= 0x20
 	}
-	// string "CAS"
-	o = append(o, 0xa3, 0x43, 0x41, 0x53)
-	o = msgp.AppendBool(o, z.CAS)
-	// string "Index"
-	o = append(o, 0xa5, 0x49, 0x6e, 0x64, 0x65, 0x78)
-	o = msgp.AppendUint64(o, z.Index)
+	// variable map header, size zb0001Len
+	o = append(o, 0x80|uint8(zb0001Len))
+
+	// skip if no fields are to be emitted
+	if zb0001Len != 0 {
+		// string "Key"
+		o = append(o, 0xa3, 0x4b, 0x65, 0x79)
+		o = msgp.AppendString(o, z.Key)
+		// string "Flags"
+		o = append(o, 0xa5, 0x46, 0x6c, 0x61, 0x67, 0x73)
+		o = msgp.AppendUint64(o, z.Flags)
+		// string "Value"
+		o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
+		if z.Value == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendBytes(o, z.Value)
+		}
+		// string "CAS"
+		o = append(o, 0xa3, 0x43, 0x41, 0x53)
+		o = msgp.AppendBool(o, z.CAS)
+		// string "Index"
+		o = append(o, 0xa5, 0x49, 0x6e, 0x64, 0x65, 0x78)
+		o = msgp.AppendUint64(o, z.Index)
+		if (zb0001Mask & 0x20) == 0 { // if not omitted
+			// string "TTL"
+			o = append(o, 0xa3, 0x54, 0x54, 0x4c)
+			o = msgp.AppendString(o, z.TTL)
+		}
+	}
 	return
 }
 
@@ -167,6 +185,12 @@ func (z *Put) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Index")
 				return
 			}
+		case "TTL":
+			z.TTL, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "TTL")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -181,7 +205,7 @@ func (z *Put) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Put) Msgsize() (s int) {
-	s = 1 + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.Uint64Size + 6 + msgp.BytesPrefixSize + len(z.Value) + 4 + msgp.BoolSize + 6 + msgp.Uint64Size
+	s = 1 + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.Uint64Size + 6 + msgp.BytesPrefixSize + len(z.Value) + 4 + msgp.BoolSize + 6 + msgp.Uint64Size + 4 + msgp.StringPrefixSize + len(z.TTL)
 	return
 }
 

@@ -16,14 +16,15 @@ type Entry struct {
 	Key         string
 	Flags       uint64 // the client's own
 	Value       []byte `msg:"Value,allownil"`
-	Session     string `json:",omitempty"` // holder of the lock
+	Session     string `json:",omitempty"`                     // holder of the lock
+	TTL         string `json:",omitempty" msg:"TTL,omitempty"` // how long the key lives after a write; "" for ever
 	CreateIndex uint64
 	ModifyIndex uint64
 }
 
-// same tells whether writing e over old would change nothing.
+// same tells whether writing e over old would change nothing. A write with a TTL always counts: it begins anew.
 func (e *Entry) same(old *Entry) bool {
-	return old != nil && old.Key == e.Key && old.Flags == e.Flags && old.Session == e.Session &&
+	return old != nil && e.TTL == "" && old.TTL == "" && old.Key == e.Key && old.Flags == e.Flags && old.Session == e.Session &&
 		old.LockIndex == e.LockIndex && bytes.Equal(old.Value, e.Value)
 }
 
@@ -42,6 +43,12 @@ var (
 				return ""
 			}
 			return state.Key(e.Session)
+		})},
+		state.Index[Entry]{Name: "ttl", Keys: state.One(func(e *Entry) string {
+			if e.TTL == "" {
+				return ""
+			}
+			return mortal
 		})})
 	Tombstones = state.NewTable("tombstones", func(t *Tombstone) string { return t.Key })
 )

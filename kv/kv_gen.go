@@ -9,32 +9,50 @@ import (
 // MarshalMsg implements msgp.Marshaler
 func (z *Entry) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 7
-	// string "LockIndex"
-	o = append(o, 0x87, 0xa9, 0x4c, 0x6f, 0x63, 0x6b, 0x49, 0x6e, 0x64, 0x65, 0x78)
-	o = msgp.AppendUint64(o, z.LockIndex)
-	// string "Key"
-	o = append(o, 0xa3, 0x4b, 0x65, 0x79)
-	o = msgp.AppendString(o, z.Key)
-	// string "Flags"
-	o = append(o, 0xa5, 0x46, 0x6c, 0x61, 0x67, 0x73)
-	o = msgp.AppendUint64(o, z.Flags)
-	// string "Value"
-	o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
-	if z.Value == nil { // allownil: if nil
-		o = msgp.AppendNil(o)
-	} else {
-		o = msgp.AppendBytes(o, z.Value)
+	// check for omitted fields
+	zb0001Len := uint32(8)
+	var zb0001Mask uint8 /* 8 bits */
+	_ = zb0001Mask
+	if z.TTL == "" {
+		zb0001Len--
+		zb0001Mask |= 0x20
 	}
-	// string "Session"
-	o = append(o, 0xa7, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e)
-	o = msgp.AppendString(o, z.Session)
-	// string "CreateIndex"
-	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
-	o = msgp.AppendUint64(o, z.CreateIndex)
-	// string "ModifyIndex"
-	o = append(o, 0xab, 0x4d, 0x6f, 0x64, 0x69, 0x66, 0x79, 0x49, 0x6e, 0x64, 0x65, 0x78)
-	o = msgp.AppendUint64(o, z.ModifyIndex)
+	// variable map header, size zb0001Len
+	o = append(o, 0x80|uint8(zb0001Len))
+
+	// skip if no fields are to be emitted
+	if zb0001Len != 0 {
+		// string "LockIndex"
+		o = append(o, 0xa9, 0x4c, 0x6f, 0x63, 0x6b, 0x49, 0x6e, 0x64, 0x65, 0x78)
+		o = msgp.AppendUint64(o, z.LockIndex)
+		// string "Key"
+		o = append(o, 0xa3, 0x4b, 0x65, 0x79)
+		o = msgp.AppendString(o, z.Key)
+		// string "Flags"
+		o = append(o, 0xa5, 0x46, 0x6c, 0x61, 0x67, 0x73)
+		o = msgp.AppendUint64(o, z.Flags)
+		// string "Value"
+		o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
+		if z.Value == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendBytes(o, z.Value)
+		}
+		// string "Session"
+		o = append(o, 0xa7, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e)
+		o = msgp.AppendString(o, z.Session)
+		if (zb0001Mask & 0x20) == 0 { // if not omitted
+			// string "TTL"
+			o = append(o, 0xa3, 0x54, 0x54, 0x4c)
+			o = msgp.AppendString(o, z.TTL)
+		}
+		// string "CreateIndex"
+		o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
+		o = msgp.AppendUint64(o, z.CreateIndex)
+		// string "ModifyIndex"
+		o = append(o, 0xab, 0x4d, 0x6f, 0x64, 0x69, 0x66, 0x79, 0x49, 0x6e, 0x64, 0x65, 0x78)
+		o = msgp.AppendUint64(o, z.ModifyIndex)
+	}
 	return
 }
 
@@ -94,6 +112,12 @@ func (z *Entry) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Session")
 				return
 			}
+		case "TTL":
+			z.TTL, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "TTL")
+				return
+			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -120,7 +144,7 @@ func (z *Entry) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Entry) Msgsize() (s int) {
-	s = 1 + 10 + msgp.Uint64Size + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.Uint64Size + 6 + msgp.BytesPrefixSize + len(z.Value) + 8 + msgp.StringPrefixSize + len(z.Session) + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
+	s = 1 + 10 + msgp.Uint64Size + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.Uint64Size + 6 + msgp.BytesPrefixSize + len(z.Value) + 8 + msgp.StringPrefixSize + len(z.Session) + 4 + msgp.StringPrefixSize + len(z.TTL) + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
 	return
 }
 

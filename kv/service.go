@@ -16,7 +16,8 @@ var (
 
 // A Service answers the package's methods and queries on a server.
 type Service struct {
-	Log state.Log
+	Log    state.Log
+	Expiry *Expiry // nil knows of no TTLs
 }
 
 // Put writes a key.
@@ -27,7 +28,14 @@ func (s *Service) Put(ctx context.Context, az acl.Authorizer, p *Put) (bool, err
 	if p.Key == "" {
 		return false, ErrMissingKey
 	}
-	return s.apply(ctx, p)
+	if err := CheckTTL(p.TTL); err != nil {
+		return false, err
+	}
+	done, err := s.apply(ctx, p)
+	if done && p.TTL != "" {
+		s.Expiry.Written(p.Key)
+	}
+	return done, err
 }
 
 // Delete removes a key or a tree of keys.

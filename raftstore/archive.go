@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"lictor/state"
 )
 
 // An archive is what operators save and restore, laid out as Consul's: a gzip'd tar of
@@ -31,7 +33,7 @@ const (
 )
 
 // writeArchive streams a snapshot into an archive.
-func writeArchive(w io.Writer, meta *raft.SnapshotMeta, state io.Reader) error {
+func writeArchive(w io.Writer, meta *raft.SnapshotMeta, content io.Reader) error {
 	z := gzip.NewWriter(w)
 	t := tar.NewWriter(z)
 	description, err := json.Marshal(meta)
@@ -53,7 +55,7 @@ func writeArchive(w io.Writer, meta *raft.SnapshotMeta, state io.Reader) error {
 	if err := add(metaFile, int64(len(description)), bytes.NewReader(description)); err != nil {
 		return err
 	}
-	if err := add(stateFile, meta.Size, state); err != nil {
+	if err := add(stateFile, meta.Size, content); err != nil {
 		return err
 	}
 	if err := add(sumsFile, int64(sums.Len()), strings.NewReader(sums.String())); err != nil {
@@ -77,13 +79,12 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 		return nil, fmt.Errorf("failed to decompress snapshot: %w", err)
 	}
 	defer z.Close()
-	file, err := os.CreateTemp(dir, "restore-")
+	file, err := unlinked(dir)
 	if err != nil {
 		return nil, err
 	}
-	os.Remove(file.Name())
 	a := &archived{state: file}
-	err = a.read(tar.NewReader(z))
+	err = a.read(tar.NewReader(z), func(r io.Reader) error { _, err := io.Copy(file, r); return err })
 	if err == nil {
 		_, err = io.Copy(io.Discard, z) // what follows the tar carries the checksum of the whole
 	}
@@ -98,7 +99,18 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 	return a, nil
 }
 
-func (a *archived) read(t *tar.Reader) error {
+// unlinked makes a temporary file that is gone once it is closed.
+func unlinked(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "restore-")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(file.Name())
+	return file, nil
+}
+
+// read reads the files of an archive and checks their sums. keep is given the state, and reads it to its end.
+func (a *archived) read(t *tar.Reader, keep func(io.Reader) error) error {
 	found := map[string]hash.Hash{}
 	var sums []byte
 	for {
@@ -119,7 +131,7 @@ func (a *archived) read(t *tar.Reader) error {
 			if found[metaFile] == nil || h.Size != a.meta.Size {
 				return fmt.Errorf("%s has %d bytes, where %s must come first and tell how many", stateFile, h.Size, metaFile)
 			}
-			if _, err := io.Copy(io.MultiWriter(a.state, sum), t); err != nil {
+			if err := keep(io.TeeReader(t, sum)); err != nil {
 				return fmt.Errorf("failed to read or write snapshot data: %w", err)
 			}
 		case sumsFile:
@@ -136,6 +148,30 @@ func (a *archived) read(t *tar.Reader) error {
 		return fmt.Errorf("failed checking integrity of snapshot: %w", err)
 	}
 	return nil
+}
+
+// VerifyArchive reads an archive to its end, writes nothing, and tells of which index it is if a server would take it.
+func VerifyArchive(r io.Reader) (uint64, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return 0, fmt.Errorf("failed to decompress snapshot: %w", err)
+	}
+	defer z.Close()
+	a := &archived{}
+	err = a.read(tar.NewReader(z), func(r io.Reader) error {
+		if err := state.Verify(r, Tables()...); err != nil {
+			return err
+		}
+		_, err := io.Copy(io.Discard, r)
+		return err
+	})
+	if err == nil {
+		_, err = io.Copy(io.Discard, z)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("failed to read snapshot file: %w", err)
+	}
+	return a.meta.Index, nil
 }
 
 func readMeta(r io.Reader, sum hash.Hash, into *raft.SnapshotMeta) error {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/session"
@@ -35,7 +37,11 @@ var commands = []command{
 	{12, "autopilot", func() state.Command { return new(SetAutopilot) }},
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
+	{18, "config_entry.apply", func() state.Command { return new(configentry.Put) }},
+	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{21, "kvs", func() state.Command { return new(kv.Expire) }},
+	{22, "backup", func() state.Command { return new(backup.Note) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

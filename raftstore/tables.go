@@ -3,8 +3,10 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
 	"lictor/session"
@@ -19,6 +21,8 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		configentry.Tables(),
+		backup.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

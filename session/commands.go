@@ -53,12 +53,13 @@ type Lock struct {
 	Value   []byte `msg:"Value,allownil"`
 	Session string
 	Release bool
+	TTL     string `msg:"TTL,omitempty"` // of the key; "" for ever
 	Seen    uint64 // the log index up to which lock delays have been looked at; see Acquire
 }
 
 // Apply answers an Outcome. It fails, and has changed nothing, if there is no such session.
 func (l *Lock) Apply(tx *state.Tx) (any, error) {
-	e := &kv.Entry{Key: l.Key, Flags: l.Flags, Value: l.Value, Session: l.Session}
+	e := &kv.Entry{Key: l.Key, Flags: l.Flags, Value: l.Value, Session: l.Session, TTL: l.TTL}
 	if !l.Release {
 		return Acquire(tx, e, l.Seen)
 	}

@@ -145,29 +145,47 @@ func (z *Destroy) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *Lock) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 6
-	// string "Key"
-	o = append(o, 0x86, 0xa3, 0x4b, 0x65, 0x79)
-	o = msgp.AppendString(o, z.Key)
-	// string "Flags"
-	o = append(o, 0xa5, 0x46, 0x6c, 0x61, 0x67, 0x73)
-	o = msgp.AppendUint64(o, z.Flags)
-	// string "Value"
-	o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
-	if z.Value == nil { // allownil: if nil
-		o = msgp.AppendNil(o)
-	} else {
-		o = msgp.AppendBytes(o, z.Value)
+	// check for omitted fields
+	zb0001Len := uint32(7)
+	var zb0001Mask uint8 /* 7 bits */
+	_ = zb0001Mask
+	if z.TTL == "" {
+		zb0001Len--
+		zb0001Mask |= 0x20
 	}
-	// string "Session"
-	o = append(o, 0xa7, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e)
-	o = msgp.AppendString(o, z.Session)
-	// string "Release"
-	o = append(o, 0xa7, 0x52, 0x65, 0x6c, 0x65, 0x61, 0x73, 0x65)
-	o = msgp.AppendBool(o, z.Release)
-	// string "Seen"
-	o = append(o, 0xa4, 0x53, 0x65, 0x65, 0x6e)
-	o = msgp.AppendUint64(o, z.Seen)
+	// variable map header, size zb0001Len
+	o = append(o, 0x80|uint8(zb0001Len))
+
+	// skip if no fields are to be emitted
+	if zb0001Len != 0 {
+		// string "Key"
+		o = append(o, 0xa3, 0x4b, 0x65, 0x79)
+		o = msgp.AppendString(o, z.Key)
+		// string "Flags"
+		o = append(o, 0xa5, 0x46, 0x6c, 0x61, 0x67, 0x73)
+		o = msgp.AppendUint64(o, z.Flags)
+		// string "Value"
+		o = append(o, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
+		if z.Value == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendBytes(o, z.Value)
+		}
+		// string "Session"
+		o = append(o, 0xa7, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e)
+		o = msgp.AppendString(o, z.Session)
+		// string "Release"
+		o = append(o, 0xa7, 0x52, 0x65, 0x6c, 0x65, 0x61, 0x73, 0x65)
+		o = msgp.AppendBool(o, z.Release)
+		if (zb0001Mask & 0x20) == 0 { // if not omitted
+			// string "TTL"
+			o = append(o, 0xa3, 0x54, 0x54, 0x4c)
+			o = msgp.AppendString(o, z.TTL)
+		}
+		// string "Seen"
+		o = append(o, 0xa4, 0x53, 0x65, 0x65, 0x6e)
+		o = msgp.AppendUint64(o, z.Seen)
+	}
 	return
 }
 
@@ -227,6 +245,12 @@ func (z *Lock) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Release")
 				return
 			}
+		case "TTL":
+			z.TTL, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "TTL")
+				return
+			}
 		case "Seen":
 			z.Seen, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -247,7 +271,7 @@ func (z *Lock) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Lock) Msgsize() (s int) {
-	s = 1 + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.Uint64Size + 6 + msgp.BytesPrefixSize + len(z.Value) + 8 + msgp.StringPrefixSize + len(z.Session) + 8 + msgp.BoolSize + 5 + msgp.Uint64Size
+	s = 1 + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.Uint64Size + 6 + msgp.BytesPrefixSize + len(z.Value) + 8 + msgp.StringPrefixSize + len(z.Session) + 8 + msgp.BoolSize + 4 + msgp.StringPrefixSize + len(z.TTL) + 5 + msgp.Uint64Size
 	return
 }
 

@@ -17,6 +17,9 @@ type Delays struct {
 	sweep int // the size at which those that are over are dropped
 }
 
+// MaxLockDelay is the longest time for which a key stays locked to nobody, whatever its session was made with.
+const MaxLockDelay = time.Minute
+
 // Note takes the facts that Cascade left in the transaction of a command and begins the delays of the keys that sessions
 // have lost. It is called before the transaction is committed: who sees the key free finds its delay.
 func (d *Delays) Note(tx *state.Tx) {
@@ -35,7 +38,7 @@ func (d *Delays) begin(e Ended) {
 	}
 	now := time.Now()
 	for _, k := range e.Keys {
-		if end := now.Add(e.LockDelay); end.After(d.until[k]) {
+		if end := now.Add(min(e.LockDelay, MaxLockDelay)); end.After(d.until[k]) {
 			d.until[k] = end
 		}
 	}

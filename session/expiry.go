@@ -1,12 +1,11 @@
 package session
 
 import (
-	"container/heap"
 	"context"
 	"log/slog"
-	"sync"
 	"time"
 
+	"lictor/expiry"
 	"lictor/state"
 )
 
@@ -16,75 +15,29 @@ import (
 type Expiry struct {
 	log    state.Log
 	logger *slog.Logger
-	wake   chan struct{} // holds one token if the first deadline is nearer than it was
-
-	mu     sync.Mutex // guards what follows
-	timers map[string]*timer
-	queue  deadlines
+	queue  *expiry.Queue
 }
 
-// A timer is the deadline of one session. One that is out of the queue is being acted on.
-type timer struct {
-	id    string
-	at    time.Time
-	place int // in the queue; -1 if it is not there
-}
-
-const (
-	graceFactor = 2                // times the TTL
-	retryEnd    = time.Second      // after an attempt to end sessions has failed
-	rescan      = 10 * time.Second // after which sessions are found that came with a snapshot
-)
+// graceFactor is how many TTLs a session lives without being renewed.
+const graceFactor = 2
 
 // NewExpiry makes an Expiry that does nothing until Run.
 func NewExpiry(log state.Log, logger *slog.Logger) *Expiry {
-	return &Expiry{log: log, logger: logger, wake: make(chan struct{}, 1)}
+	e := &Expiry{log: log, logger: logger}
+	e.queue = expiry.New(expiry.Work{Load: e.load, Due: e.due, End: e.end})
+	return e
 }
 
 // Run ends sessions from now on until ctx is done, which it blocks for. The leader runs it.
-func (e *Expiry) Run(ctx context.Context) {
-	e.mu.Lock()
-	e.timers, e.queue = map[string]*timer{}, nil
-	e.mu.Unlock()
-	defer e.stop()
-	e.load()
-	look := time.NewTicker(rescan)
-	defer look.Stop()
-	alarm := time.NewTimer(0)
-	defer alarm.Stop()
-	for {
-		alarm.Reset(e.next())
-		select {
-		case <-ctx.Done():
-			return
-		case <-e.wake:
-		case <-look.C:
-			e.load()
-		case <-alarm.C:
-			e.end(ctx, e.due(time.Now()))
-		}
-	}
-}
+func (e *Expiry) Run(ctx context.Context) { e.queue.Run(ctx) }
 
-func (e *Expiry) stop() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.timers, e.queue = nil, nil
-}
-
-// load sets timers for the sessions that have none yet.
+// load sets deadlines for the sessions that have none yet.
 func (e *Expiry) load() {
 	now := time.Now()
 	for s := range Sessions.All(e.log.DB().Read().Unwatched()) {
-		ttl := s.ttl()
-		if ttl <= 0 {
-			continue
+		if ttl := s.ttl(); ttl > 0 {
+			e.queue.Add(expiry.Item{Name: s.ID}, now.Add(graceFactor*ttl))
 		}
-		e.mu.Lock()
-		if e.timers[s.ID] == nil {
-			e.set(s.ID, now.Add(graceFactor*ttl))
-		}
-		e.mu.Unlock()
 	}
 }
 
@@ -95,110 +48,23 @@ func (e *Expiry) Reset(s *Session) bool {
 	if e == nil || ttl <= 0 {
 		return true
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.timers == nil { // Run will find it
-		return true
-	}
-	if t := e.timers[s.ID]; t != nil && t.place < 0 {
-		return false
-	}
-	e.set(s.ID, time.Now().Add(graceFactor*ttl))
-	return true
+	return e.queue.Extend(expiry.Item{Name: s.ID}, time.Now().Add(graceFactor*ttl))
 }
 
-// set puts the deadline of a session into the queue, or moves it there. The caller holds mu.
-func (e *Expiry) set(id string, at time.Time) {
-	t := e.timers[id]
-	switch {
-	case t == nil:
-		t = &timer{id: id, at: at}
-		e.timers[id] = t
-		heap.Push(&e.queue, t)
-	case t.place < 0:
-		t.at = at
-		heap.Push(&e.queue, t)
-	default:
-		t.at = at
-		heap.Fix(&e.queue, t.place)
-	}
-	if t.place == 0 {
-		select {
-		case e.wake <- struct{}{}:
-		default:
-		}
-	}
+// due tells whether a session is still there.
+func (e *Expiry) due(i expiry.Item) bool {
+	return Find(e.log.DB().Read().Unwatched(), i.Name) != nil
 }
 
-// next is how long it is until the first deadline.
-func (e *Expiry) next() time.Duration {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.queue) == 0 {
-		return rescan
+// end ends sessions.
+func (e *Expiry) end(ctx context.Context, items []expiry.Item) error {
+	d := &Destroy{}
+	for _, i := range items {
+		d.IDs = append(d.IDs, i.Name)
 	}
-	return max(0, time.Until(e.queue[0].at))
-}
-
-// due takes out of the queue what is over.
-func (e *Expiry) due(now time.Time) []string {
-	tx := e.log.DB().Read().Unwatched()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var ids []string
-	for len(e.queue) > 0 && !e.queue[0].at.After(now) {
-		t := heap.Pop(&e.queue).(*timer)
-		if Find(tx, t.id) == nil {
-			delete(e.timers, t.id)
-			continue
-		}
-		ids = append(ids, t.id)
-	}
-	return ids
-}
-
-// end ends sessions, or tries again later.
-func (e *Expiry) end(ctx context.Context, ids []string) {
-	if len(ids) == 0 {
-		return
-	}
-	_, err := e.log.Apply(ctx, &Destroy{IDs: ids})
+	_, err := e.log.Apply(ctx, d)
 	if err != nil && ctx.Err() == nil {
-		e.logger.Warn("failed to end sessions whose TTL is over", "sessions", len(ids), "error", err)
+		e.logger.Warn("failed to end sessions whose TTL is over", "sessions", len(items), "error", err)
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, id := range ids {
-		if err != nil {
-			e.set(id, time.Now().Add(retryEnd))
-		} else {
-			delete(e.timers, id)
-		}
-	}
-}
-
-// deadlines is a heap of timers, the nearest first.
-type deadlines []*timer
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].at.Before(d[j].at) }
-func (d deadlines) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].place, d[j].place = i, j
-}
-
-// Push implements heap.Interface.
-func (d *deadlines) Push(x any) {
-	t := x.(*timer)
-	t.place = len(*d)
-	*d = append(*d, t)
-}
-
-// Pop implements heap.Interface.
-func (d *deadlines) Pop() any {
-	old := *d
-	t := old[len(old)-1]
-	t.place = -1
-	*d = old[:len(old)-1]
-	return t
+	return err
 }

@@ -38,6 +38,7 @@ type Service struct {
 	Log    state.Log
 	Delays *Delays
 	Expiry *Expiry
+	Keys   *kv.Expiry    // of keys with a TTL
 	MinTTL time.Duration // 0 means MinTTL
 }
 
@@ -146,6 +147,9 @@ func (s *Service) Lock(ctx context.Context, az acl.Authorizer, l *Lock) (bool, e
 	if l.Key == "" {
 		return false, kv.ErrMissingKey
 	}
+	if err := kv.CheckTTL(l.TTL); err != nil {
+		return false, err
+	}
 	for {
 		attempt := *l
 		if attempt.Seen = Seen(s.Log.DB()); !l.Release && s.Delays.Active(l.Key) {
@@ -156,6 +160,9 @@ func (s *Service) Lock(ctx context.Context, az acl.Authorizer, l *Lock) (bool, e
 			return false, said("raft apply failed", err)
 		}
 		if outcome := answer.(Outcome); outcome != Again {
+			if outcome == Done && l.TTL != "" {
+				s.Keys.Written(l.Key)
+			}
 			return outcome == Done, nil
 		}
 	}

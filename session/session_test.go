@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -255,6 +256,24 @@ func TestLockDelay(t *testing.T) {
 	})
 }
 
+// A delay of more than a minute, which Consul's documentation rules out, ends after a minute.
+func TestLockDelayIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		a, b := c.create(t, session.Session{LockDelay: math.MaxInt64}), c.create(t, session.Session{})
+		c.lock(t, "k", a)
+		c.do(t, &session.Destroy{IDs: []string{a}})
+		time.Sleep(session.MaxLockDelay - 1)
+		if c.lock(t, "k", b) {
+			t.Error("locked within the delay")
+		}
+		time.Sleep(time.Nanosecond)
+		if !c.lock(t, "k", b) {
+			t.Error("not locked after the longest delay")
+		}
+	})
+}
+
 // A delay that begins between the leader's look at the delays and the command is respected, too.
 func TestLockDelayBeginsMeanwhile(t *testing.T) {
 	c := newCluster(t)
@@ -316,6 +335,29 @@ func TestExpiry(t *testing.T) {
 		synctest.Wait()
 		if c.exists(renewed) || !c.exists(forever) {
 			t.Error("a new leader does not end sessions")
+		}
+		stop()
+		<-done
+	})
+}
+
+// Sessions that are due at the same moment, as after a change of the leader, end at that moment, by commands of bounded size.
+func TestManyAreDueAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		for range 2500 {
+			c.create(t, session.Session{TTL: "10s"})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { c.Expiry.Run(ctx); close(done) }()
+		synctest.Wait()
+		count := func() int { return len(slices.Collect(session.Sessions.All(c.DB().Read()))) }
+		before := count()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if left := count(); before != 2500 || left != 0 {
+			t.Errorf("of %d sessions %d are left", before, left)
 		}
 		stop()
 		<-done

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/hashicorp/go-memdb"
 	"github.com/tinylib/msgp/msgp"
@@ -19,7 +20,7 @@ import (
 //	+--------+---------+     +------------+-----------+     +------------+
 //
 // Rows come table by table in the order of the tables' list. A reader skips fields that it does not know, and refuses
-// tables that it does not know.
+// tables that it does not know. The keys of maps in rows are sorted: see canonical.go.
 const (
 	snapshotMagic   = "lictor-state"
 	snapshotVersion = 1
@@ -40,11 +41,20 @@ func (db *DB) Snapshot() *Snapshot {
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	out := &counter{w: bufio.NewWriterSize(w, 256<<10)}
 	buf := msgp.AppendUint(msgp.AppendString(nil, snapshotMagic), snapshotVersion)
+	var raw []byte
 	for _, t := range s.db.tables {
+		shuffled := hasMaps(reflect.TypeOf(t.newRow()), map[reflect.Type]bool{})
 		it, err := s.txn.Get(t.Name(), "id_prefix", "")
 		must(err)
 		for row := it.Next(); row != nil; row = it.Next() {
-			buf, err = row.(Row).MarshalMsg(msgp.AppendString(buf, t.Name()))
+			buf = msgp.AppendString(buf, t.Name())
+			if shuffled {
+				if raw, err = row.(Row).MarshalMsg(raw[:0]); err == nil {
+					buf, _, err = appendSorted(buf, raw)
+				}
+			} else {
+				buf, err = row.(Row).MarshalMsg(buf)
+			}
 			if err != nil {
 				return out.n, fmt.Errorf("encode a row of %s: %w", t.Name(), err)
 			}

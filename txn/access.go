@@ -5,6 +5,7 @@ import (
 
 	"lictor/acl"
 	"lictor/catalog"
+	"lictor/kv"
 	"lictor/rpc"
 	"lictor/session"
 )
@@ -53,6 +54,9 @@ func (s *Service) prepare(op *Op) error {
 func (op *KVOp) prepare() error {
 	if op.Key == "" {
 		return errMissingKey
+	}
+	if err := kv.CheckTTL(op.TTL); err != nil {
+		return err
 	}
 	switch op.Verb {
 	case Set, CAS, Lock, Unlock, Get, GetOrEmpty, GetTree, CheckIndex, CheckSession, CheckNotExists, Delete, DeleteTree, DeleteCAS:

@@ -37,7 +37,7 @@ func (r *run) kv(op *KVOp) error {
 }
 
 func (op *KVOp) entry() *kv.Entry {
-	return &kv.Entry{Key: op.Key, Flags: op.Flags, Value: op.Value}
+	return &kv.Entry{Key: op.Key, Flags: op.Flags, Value: op.Value, TTL: op.TTL}
 }
 
 // wrote tells of an entry that was written or compared, without its value.

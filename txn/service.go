@@ -32,6 +32,7 @@ type Service struct {
 	Log     state.Log
 	Catalog *catalog.Service // knows who may write to the catalog
 	Delays  *session.Delays
+	Keys    *kv.Expiry // of keys with a TTL
 }
 
 // onNode is the registration of an instance alone, on a node that stays as it is.
@@ -63,6 +64,11 @@ func (s *Service) Write(ctx context.Context, az acl.Authorizer, ops *Ops) (Respo
 		}
 		if err != nil {
 			return Response{}, err
+		}
+		for i := range *ops {
+			if op := (*ops)[i].KV; op != nil && op.TTL != "" {
+				s.Keys.Written(op.Key)
+			}
 		}
 		return Response{Results: answer.([]Result)}, nil
 	}

@@ -35,6 +35,7 @@ type KVOp struct {
 	Flags   uint64 `msg:"Flags,omitempty"`
 	Index   uint64 `msg:"Index,omitempty"`
 	Session string `msg:"Session,omitempty"`
+	TTL     string `msg:"TTL,omitempty"` // of a write; "" for ever
 }
 
 // A NodeOp is an operation on a node. Verbs that end in -cas or are cas compare its ModifyIndex.

@@ -78,8 +78,8 @@ func (z *CheckOp) Msgsize() (s int) {
 func (z *KVOp) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// check for omitted fields
-	zb0001Len := uint32(6)
-	var zb0001Mask uint8 /* 6 bits */
+	zb0001Len := uint32(7)
+	var zb0001Mask uint8 /* 7 bits */
 	_ = zb0001Mask
 	if z.Value == nil {
 		zb0001Len--
@@ -96,6 +96,10 @@ func (z *KVOp) MarshalMsg(b []byte) (o []byte, err error) {
 	if z.Session == "" {
 		zb0001Len--
 		zb0001Mask |= 0x20
+	}
+	if z.TTL == "" {
+		zb0001Len--
+		zb0001Mask |= 0x40
 	}
 	// variable map header, size zb0001Len
 	o = append(o, 0x80|uint8(zb0001Len))
@@ -127,6 +131,11 @@ func (z *KVOp) MarshalMsg(b []byte) (o []byte, err error) {
 			// string "Session"
 			o = append(o, 0xa7, 0x53, 0x65, 0x73, 0x73, 0x69, 0x6f, 0x6e)
 			o = msgp.AppendString(o, z.Session)
+		}
+		if (zb0001Mask & 0x40) == 0 { // if not omitted
+			// string "TTL"
+			o = append(o, 0xa3, 0x54, 0x54, 0x4c)
+			o = msgp.AppendString(o, z.TTL)
 		}
 	}
 	return
@@ -186,6 +195,12 @@ func (z *KVOp) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Session")
 				return
 			}
+		case "TTL":
+			z.TTL, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "TTL")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -200,7 +215,7 @@ func (z *KVOp) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *KVOp) Msgsize() (s int) {
-	s = 1 + 5 + msgp.StringPrefixSize + len(z.Verb) + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.BytesPrefixSize + len(z.Value) + 6 + msgp.Uint64Size + 6 + msgp.Uint64Size + 8 + msgp.StringPrefixSize + len(z.Session)
+	s = 1 + 5 + msgp.StringPrefixSize + len(z.Verb) + 4 + msgp.StringPrefixSize + len(z.Key) + 6 + msgp.BytesPrefixSize + len(z.Value) + 6 + msgp.Uint64Size + 6 + msgp.Uint64Size + 8 + msgp.StringPrefixSize + len(z.Session) + 4 + msgp.StringPrefixSize + len(z.TTL)
 	return
 }
 

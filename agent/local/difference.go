@@ -25,7 +25,9 @@ func (t *table) compare(r *Remote) {
 	theirs := make(map[string]*catalog.Instance, len(r.Services))
 	for _, row := range r.Services {
 		theirs[row.ID] = row
-		t.noteStrangeService(row)
+		if !t.ofServers(row) {
+			t.noteStrangeService(row)
+		}
 	}
 	for id, s := range t.services {
 		t.compareService(s, theirs[id])
@@ -33,16 +35,23 @@ func (t *table) compare(r *Remote) {
 	checks := make(map[string]*catalog.Check, len(r.Checks))
 	for _, row := range r.Checks {
 		checks[row.CheckID] = row
-		t.noteStrangeCheck(row)
+		if s := theirs[row.ServiceID]; s == nil || t.services[row.ServiceID] != nil || !t.ofServers(s) {
+			t.noteStrangeCheck(row)
+		}
 	}
 	for id, c := range t.checks {
 		t.compareCheck(c, checks[id])
 	}
 }
 
+// ofServers tells whether a service is one that the leader keeps on its server.
+func (t *table) ofServers(row *catalog.Instance) bool {
+	return t.server && (row.ID == consulService || row.Meta[catalog.DutyMeta] != "")
+}
+
 // noteStrangeService has a service removed from the catalog that is not registered here.
 func (t *table) noteStrangeService(row *catalog.Instance) {
-	if t.services[row.ID] != nil || t.server && row.ID == consulService {
+	if t.services[row.ID] != nil {
 		return
 	}
 	s := &service{row: row, checks: map[string]*check{}, changed: make(chan struct{})}

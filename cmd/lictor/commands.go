@@ -61,6 +61,16 @@ func commands() []command {
 		{name: "services register", args: "[flags] [FILE...]", about: "Register services with the agent, from flags or from configuration files.",
 			example: "lictor services register web.hcl\nlictor services register -name=web -port=80 -tag=v1", new: newServicesRegister, files: true},
 
+		{name: "config", about: "Read and write configuration entries: what holds for services, gateways, intentions and the mesh."},
+		{name: "config delete", args: "[flags]", about: "Delete a configuration entry, named by flags or by the file it was written from.",
+			example: "lictor config delete -kind=service-defaults -name=web", new: newConfigDelete, files: true},
+		{name: "config list", args: "[flags]", about: "List the names of the configuration entries of a kind.",
+			example: "lictor config list -kind=service-defaults", new: newConfigList},
+		{name: "config read", args: "[flags]", about: "Print a configuration entry as JSON.",
+			example: "lictor config read -kind=service-defaults -name=web", new: newConfigRead},
+		{name: "config write", args: "[flags] FILE", about: "Write a configuration entry from a file in HCL or JSON, or from standard input if FILE is -.",
+			example: "lictor config write web.hcl", new: newConfigWrite, files: true},
+
 		{name: "operator", about: "Tools for those who run the cluster."},
 		{name: "operator autopilot", about: "Look into autopilot, which keeps the set of servers healthy, and configure it."},
 		{name: "operator autopilot get-config", args: "[flags]", about: "Print autopilot's configuration.",
@@ -83,6 +93,10 @@ func commands() []command {
 			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
 
 		{name: "snapshot", about: "Save, restore and inspect snapshots of the servers' state."},
+		{name: "snapshot agent", args: "[flags]", about: "Tell how automatic backups are made: the server that leads makes them, as the section snapshot_agent of its configuration says. No other process is needed.",
+			example: "lictor snapshot agent", new: newSnapshotAgent, files: true},
+		{name: "snapshot decode", args: "[flags] FILE", about: "Print the rows of a snapshot as JSON, one a line. FILE may be - for standard input. " +
+			"Secrets are printed, too.", example: "lictor snapshot decode backup.snap", new: newSnapshotDecode, files: true},
 		{name: "snapshot inspect", args: "[flags] FILE", about: "Print what a snapshot holds.", example: "lictor snapshot inspect backup.snap", new: newSnapshotInspect, files: true},
 		{name: "snapshot restore", args: "[flags] FILE", about: "Replace the servers' state by that of a snapshot.",
 			example: "lictor snapshot restore backup.snap", new: newSnapshotRestore, files: true},

@@ -121,14 +121,18 @@ func (v *entryView) detail(e kv.Entry) {
 	if session == "" {
 		session = "-"
 	}
-	v.console.columns([][]string{
+	rows := [][]string{
 		{"CreateIndex", fmt.Sprint(e.CreateIndex)},
 		{"Flags", fmt.Sprint(e.Flags)},
 		{"Key", e.Key},
 		{"LockIndex", fmt.Sprint(e.LockIndex)},
 		{"ModifyIndex", fmt.Sprint(e.ModifyIndex)},
 		{"Session", session},
-	})
+	}
+	if e.TTL != "" {
+		rows = append(rows, []string{"TTL", e.TTL})
+	}
+	v.console.columns(rows)
 	v.console.printf("Value        %s\n", v.value(e))
 }
 
@@ -136,7 +140,7 @@ func (v *entryView) detail(e kv.Entry) {
 type putOptions struct {
 	acquire, release, cas, base64 bool
 	flags, modifyIndex            uint64
-	session                       string
+	session, ttl                  string
 }
 
 func newKVPut(fs *flag.FlagSet, c *console) runFunc {
@@ -149,6 +153,7 @@ func newKVPut(fs *flag.FlagSet, c *console) runFunc {
 	fs.Uint64Var(&o.flags, "flags", 0, "A `number` of your own to keep beside the value.")
 	fs.Uint64Var(&o.modifyIndex, "modify-index", 0, "The `index` for -cas; 0 means that the key must not exist.")
 	fs.StringVar(&o.session, "session", "", "The `id` of a session, for -acquire and -release.")
+	fs.StringVar(&o.ttl, "ttl", "", "Delete the key after this `time`, from 1s to 24h, unless it is written again.")
 	return func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
 			return usagef(missingKey)
@@ -191,6 +196,9 @@ func (o putOptions) put(ctx context.Context, cl *client.Client, key, value strin
 	q := url.Values{}
 	if o.flags != 0 {
 		q.Set("flags", strconv.FormatUint(o.flags, 10))
+	}
+	if o.ttl != "" {
+		q.Set("ttl", o.ttl)
 	}
 	refused := ""
 	switch {

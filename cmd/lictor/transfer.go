@@ -16,6 +16,7 @@ type exportedEntry struct {
 	Key   string `json:"key"`
 	Flags uint64 `json:"flags"`
 	Value []byte `json:"value"`
+	TTL   string `json:"ttl,omitempty"`
 }
 
 func newKVExport(fs *flag.FlagSet, c *console) runFunc {
@@ -34,7 +35,7 @@ func newKVExport(fs *flag.FlagSet, c *console) runFunc {
 		}
 		exported := make([]exportedEntry, len(entries))
 		for i, e := range entries {
-			exported[i] = exportedEntry{Key: e.Key, Flags: e.Flags, Value: append([]byte{}, e.Value...)}
+			exported[i] = exportedEntry{Key: e.Key, Flags: e.Flags, Value: append([]byte{}, e.Value...), TTL: e.TTL}
 		}
 		text, err := json.MarshalIndent(exported, "", "\t")
 		if err != nil {
@@ -82,7 +83,7 @@ func importEntry(ctx context.Context, cl *client.Client, prefix string, e *expor
 	if prefix != "" {
 		e.Key = strings.TrimSuffix(prefix, "/") + "/" + strings.TrimPrefix(e.Key, "/")
 	}
-	if err := (putOptions{flags: e.Flags}).put(ctx, cl, e.Key, string(e.Value)); err != nil {
+	if err := (putOptions{flags: e.Flags, ttl: e.TTL}).put(ctx, cl, e.Key, string(e.Value)); err != nil {
 		return failf("Error! Failed writing data for key %s: %w", e.Key, err)
 	}
 	return nil

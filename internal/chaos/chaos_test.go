@@ -75,6 +75,9 @@ func TestChaos(t *testing.T) {
 	l := &load{c: c, begin: time.Now()}
 	deeds := make(chan []deed, 1)
 	go func() { deeds <- harm(ctx, c, rand.New(rand.NewPCG(seed, 0)), l.since) }() // ends with ctx
+	locks := &siege{load: l, t: t}
+	besieged := make(chan struct{})
+	go func() { locks.run(ctx, seed); close(besieged) }() // ends with ctx
 	h := l.run(ctx, seed)
 	done := <-deeds
 	healed := time.Now()
@@ -82,8 +85,10 @@ func TestChaos(t *testing.T) {
 		t.Errorf("all harm is undone, and yet %v", err)
 	}
 	t.Logf("writes at every agent %s after the last harm was undone", time.Since(healed).Round(time.Millisecond))
+	<-besieged
 	h = append(h, l.last(h)...).sorted()
 	report(t, dir, h, done)
+	reportLocks(t, dir, locks)
 	for _, d := range done {
 		if d.Error != "" {
 			t.Errorf("%s: %s", d.What, d.Error)
@@ -123,6 +128,34 @@ func report(t *testing.T, dir string, h history, deeds []deed) {
 		t.Error(err)
 	}
 	if err := h.save(filepath.Join(dir, "history.json")); err != nil {
+		t.Error(err)
+	}
+}
+
+// reportLocks examines what became of locks.
+func reportLocks(t *testing.T, dir string, s *siege) {
+	t.Helper()
+	begin := time.Now()
+	faults := examineLocks(s.ops)
+	numbers := map[string]int{}
+	for _, o := range s.ops {
+		numbers[fmt.Sprintf("%s %t", o.Kind, o.Granted)]++
+	}
+	t.Logf("locks: %v, checked in %s; lictor lock was stopped %d times and has lost its lock %d times", numbers,
+		time.Since(begin).Round(time.Millisecond), s.stops, s.lost)
+	for i, f := range faults {
+		t.Error(f)
+		if f.info == nil {
+			continue
+		}
+		if err := porcupine.VisualizePath(lockModel, *f.info, filepath.Join(dir, fmt.Sprintf("lock-fault-%d.html", i))); err != nil {
+			t.Error(err)
+		}
+	}
+	if numbers["put true"] < 50 {
+		t.Error("too few writes under locks to prove anything")
+	}
+	if err := saveLocks(filepath.Join(dir, "locks.json"), s.ops); err != nil {
 		t.Error(err)
 	}
 }

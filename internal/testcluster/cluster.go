@@ -239,8 +239,9 @@ func (c *Cluster) Eventually(what string, holds func() bool) {
 	}
 }
 
-// lastProbe is when the last of memberlist's goroutines, which waits for the answer to a probe, has ended.
-const lastProbe = 10 * time.Second
+// lastProbe is when the last of memberlist's goroutines that probe has ended: one takes up to eight seconds where its agent was in doubt
+// about itself, and by chance begins another one after its end has been asked for.
+const lastProbe = 5 * time.Minute
 
 func (c *Cluster) stop() {
 	defer time.Sleep(lastProbe)

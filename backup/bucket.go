@@ -1,0 +1,156 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+	"github.com/minio/minio-go/v7/pkg/encrypt"
+)
+
+// BucketConfig says which bucket, and how it is reached. Texts that are "" have the defaults of S3.
+type BucketConfig struct {
+	Bucket, Prefix, Region string
+	Endpoint               string // a host with or without port, or a URL of it
+	AccessKey, SecretKey   string // "" takes those of the environment, of ~/.aws/credentials or of the machine
+	PathStyle              bool   // name the bucket in the path, not in the host's name
+	Encrypt                bool   // with keys of the bucket's keeper
+	KMS                    bool   // with keys of its key service
+	KMSKey                 string
+}
+
+// partSize is how much of an archive is in memory at once. A multipart upload has ten thousand parts at most: 160 GB.
+const partSize = 16 << 20
+
+// defaultEndpoint is S3's own.
+const defaultEndpoint = "s3.amazonaws.com"
+
+// A Bucket keeps archives in a bucket of S3 or of what speaks its API.
+type Bucket struct {
+	client    *minio.Client
+	conf      BucketConfig
+	transport *http.Transport
+}
+
+// SplitEndpoint takes an endpoint apart into host and port, and whether it is reached with TLS.
+func SplitEndpoint(text string) (host string, secure bool, err error) {
+	if text == "" {
+		return defaultEndpoint, true, nil
+	}
+	if !strings.Contains(text, "://") {
+		text = "https://" + text
+	}
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return "", false, errors.New("is no address of a host")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", false, errors.New("must begin with http:// or https://, or be a host")
+	case u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+		return "", false, errors.New("must name a host, and nothing but it")
+	}
+	return u.Host, u.Scheme == "https", nil
+}
+
+// OpenBucket makes a Bucket. Nothing is asked of it yet.
+func OpenBucket(c BucketConfig) (*Bucket, error) {
+	host, secure, err := SplitEndpoint(c.Endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint: %w", err)
+	}
+	transport, err := minio.DefaultTransport(secure)
+	if err != nil {
+		return nil, err
+	}
+	transport.ResponseHeaderTimeout = time.Minute
+	keys := credentials.NewStaticV4(c.AccessKey, c.SecretKey, "")
+	if c.AccessKey == "" {
+		keys = credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{}})
+	}
+	lookup := minio.BucketLookupAuto
+	if c.PathStyle {
+		lookup = minio.BucketLookupPath
+	}
+	client, err := minio.New(host, &minio.Options{Creds: keys, Secure: secure, Region: c.Region, Transport: transport, BucketLookup: lookup, MaxRetries: 3})
+	if err != nil {
+		return nil, err
+	}
+	return &Bucket{client: client, conf: c, transport: transport}, nil
+}
+
+// Close gives up idle connections.
+func (b *Bucket) Close() { b.transport.CloseIdleConnections() }
+
+func (b *Bucket) key(name string) string {
+	if p := strings.Trim(b.conf.Prefix, "/"); p != "" {
+		return p + "/" + name
+	}
+	return name
+}
+
+// sealed is how the keeper of the bucket encrypts.
+func (b *Bucket) sealed() (encrypt.ServerSide, error) {
+	switch {
+	case b.conf.KMS:
+		return encrypt.NewSSEKMS(b.conf.KMSKey, nil)
+	case b.conf.Encrypt:
+		return encrypt.NewSSE(), nil
+	}
+	return nil, nil
+}
+
+// Put implements Store: the archive is sent in parts, which become one object at the end.
+func (b *Bucket) Put(ctx context.Context, name string, write func(io.Writer) error) (int64, error) {
+	sealed, err := b.sealed()
+	if err != nil {
+		return 0, err
+	}
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() { // ends when write does, which the closed pipe ends
+		defer close(done)
+		err := write(w)
+		if err != nil {
+			err = fmt.Errorf("make the archive: %w", err) // the library takes a bare end of file for the end of the archive
+		}
+		w.CloseWithError(err)
+	}()
+	info, err := b.client.PutObject(ctx, b.conf.Bucket, b.key(name), r, -1,
+		minio.PutObjectOptions{ContentType: "application/gzip", PartSize: partSize, NumThreads: 1, ServerSideEncryption: sealed})
+	r.CloseWithError(errors.New("the upload has ended"))
+	<-done
+	return info.Size, err
+}
+
+// Open implements Store.
+func (b *Bucket) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	return b.client.GetObject(ctx, b.conf.Bucket, b.key(name), minio.GetObjectOptions{})
+}
+
+// List implements Store.
+func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the listing if it is left early
+	var names []string
+	for o := range b.client.ListObjects(ctx, b.conf.Bucket, minio.ListObjectsOptions{Prefix: b.key(prefix)}) {
+		if o.Err != nil {
+			return nil, o.Err
+		}
+		if name := strings.TrimPrefix(o.Key, b.key("")); !strings.Contains(name, "/") {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Remove implements Store.
+func (b *Bucket) Remove(ctx context.Context, name string) error {
+	return b.client.RemoveObject(ctx, b.conf.Bucket, b.key(name), minio.RemoveObjectOptions{})
+}

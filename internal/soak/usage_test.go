@@ -1,0 +1,92 @@
+package soak
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A sample is what a process took in one minute.
+type sample struct {
+	Process string             `json:"process"` // its name, whatever its id
+	At      time.Duration      `json:"at"`      // since the run began
+	Age     time.Duration      `json:"age"`     // of the process
+	Values  map[string]float64 `json:"values"`  // by measure
+}
+
+// A measure is something that may not grow.
+type measure struct {
+	name  string
+	slack float64 // growth that proves nothing, absolutely
+	part  float64 // and as a part of the median
+}
+
+var measures = []measure{
+	{"goroutines", 25, 0.15},
+	{"files", 25, 0.15},
+	{"MB", 12, 0.15},
+}
+
+// young processes still fill their caches.
+const young = 40 * time.Second
+
+// growth looks for processes whose use grows: the median of all slopes between two steady samples (which some outliers
+// do not move), times the length of the window, is more than the slack. It needs ten samples to say anything.
+func growth(all []sample, from time.Duration) (trends, faults []string) {
+	of := map[string][]sample{}
+	for _, s := range all {
+		if s.At >= from && s.Age >= young {
+			of[s.Process] = append(of[s.Process], s)
+		}
+	}
+	for _, name := range sorted(of) {
+		for _, m := range measures {
+			var at, values []float64
+			for _, s := range of[name] {
+				if v, ok := s.Values[m.name]; ok {
+					at, values = append(at, s.At.Hours()), append(values, v)
+				}
+			}
+			if len(at) < 10 {
+				continue
+			}
+			grown, typical := slope(at, values)*(at[len(at)-1]-at[0]), median(values)
+			text := fmt.Sprintf("%s: %s %.1f, %+.1f over %d samples", name, m.name, typical, grown, len(at))
+			trends = append(trends, text)
+			if grown > max(m.slack, m.part*typical) {
+				faults = append(faults, text+": it grows")
+			}
+		}
+	}
+	return trends, faults
+}
+
+func sorted[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// slope is Theil and Sen's: the median of the slopes between all pairs of points.
+func slope(x, y []float64) float64 {
+	var all []float64
+	for i := range x {
+		for j := range i {
+			if x[i] != x[j] {
+				all = append(all, (y[i]-y[j])/(x[i]-x[j]))
+			}
+		}
+	}
+	return median(all)
+}
+
+func median(all []float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	all = slices.Sorted(slices.Values(all))
+	return all[len(all)/2]
+}
