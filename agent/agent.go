@@ -19,6 +19,7 @@ import (
 	"lictor/acl"
 	"lictor/agent/local"
 	"lictor/agent/logging"
+	"lictor/agent/remote"
 	"lictor/certs"
 	"lictor/config"
 	"lictor/dnsserver"
@@ -81,11 +82,13 @@ type Agent struct {
 	views     *view.Views
 	local     *local.State
 	events    *event.Inbox
+	remote    *remote.Runner // nil unless jobs of lictor exec are allowed
 	dns       *dnsserver.Server
 	http      *httpapi.Server
 	listeners []net.Listener // of HTTP and HTTPS
 	secure    []net.Listener // those of HTTPS
 	conns     *clients       // of HTTP
+	watches   watches        // of the configuration
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -146,7 +149,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.introduce, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.introduce, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -246,7 +249,7 @@ func (a *Agent) startLocal() error {
 // startDNS listens for DNS.
 func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
-		Lookup: dnsserver.FromViews(a.views), Datacenter: a.cfg.Node.Datacenter,
+		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, nil), Datacenter: a.cfg.Node.Datacenter,
 		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
 		Token: func() string { return a.cfg.ACL.Tokens.DNS }, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})

@@ -9,6 +9,7 @@ import (
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -26,6 +27,7 @@ type services struct {
 	event      *event.Service
 	gossip     *gossip.Service
 	kv         *kv.Service
+	query      *prepared.Keeper
 	raft       *raftstore.Service
 	session    *session.Service
 	txn        *txn.Service
@@ -45,6 +47,9 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, gossip.KeyringMethod, s.gossip.Keyring)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
+	rpc.Handle(r, prepared.CreateMethod, s.query.Create)
+	rpc.Handle(r, prepared.UpdateMethod, s.query.Update)
+	rpc.Handle(r, prepared.DeleteMethod, s.query.Delete)
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
 	rpc.Handle(r, raftstore.PeersMethod, s.raft.Peers)
 	rpc.Handle(r, raftstore.ConfigurationMethod, s.raft.Configuration)
@@ -86,6 +91,10 @@ func (s *services) queries(v *view.Views) {
 	view.Handle(v, kv.GetQuery, s.kv.Get)
 	view.Handle(v, kv.ListQuery, s.kv.List)
 	view.Handle(v, kv.KeysQuery, s.kv.Keys)
+	view.Handle(v, prepared.ListQuery, s.query.List)
+	view.Handle(v, prepared.GetQuery, s.query.Get)
+	view.Handle(v, prepared.ExplainQuery, s.query.Explain)
+	view.Handle(v, prepared.ExecuteQuery, s.query.Execute)
 	view.Handle(v, session.InfoQuery, s.session.Info)
 	view.Handle(v, session.ListQuery, s.session.List)
 	view.Handle(v, session.NodeQuery, s.session.OnNode)

@@ -60,6 +60,7 @@ func (a *Agent) renew() error {
 	if err := a.metrics.SetFilter(fresh.Telemetry.FilterDefault, fresh.Telemetry.PrefixFilter); err != nil {
 		return fmt.Errorf("telemetry.prefix_filter: %w", err)
 	}
+	a.replaceWatches(fresh.Watches.Definitions())
 	if a.server != nil {
 		a.server.pacer.set(&fresh.Limits.Requests)
 		r := &fresh.Raft

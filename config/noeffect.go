@@ -55,7 +55,6 @@ func notYet() []NoEffect {
 		{"ui_config.metrics_provider_files", "metrics in the web interface"},
 		{"ui_config.metrics_provider_options_json", "metrics in the web interface"},
 		{"ui_config.metrics_proxy", "metrics in the web interface"},
-		{"watches", "watches"},
 		{"xds", "service mesh"},
 	}
 }

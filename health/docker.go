@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lictor/catalog"
+	"lictor/process"
 )
 
 const (
@@ -65,7 +66,7 @@ func dockerEndpoint(host string, t *http.Transport) (base string, err error) {
 func (p *dockerProber) probe(ctx context.Context) result {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	out := newTail(p.limit)
+	out := process.NewTail(p.limit)
 	code, err := p.exec(ctx, out)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

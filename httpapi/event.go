@@ -54,7 +54,7 @@ func (s *Server) eventList(w http.ResponseWriter, r *http.Request) (any, error) 
 	for {
 		all, changed := s.Events.Events()
 		found := slices.DeleteFunc(slices.Clone(all), func(e *event.Event) bool {
-			return name != "" && e.Name != name || !az.Allow(acl.Event, e.Name, acl.Read)
+			return e.Name == event.Exec || name != "" && e.Name != name || !az.Allow(acl.Event, e.Name, acl.Read)
 		})
 		index := uint64(1)
 		if n := len(found); n > 0 {

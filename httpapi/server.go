@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"lictor/acl"
+	prepared "lictor/query"
 	"lictor/rpc"
 	"lictor/telemetry"
 	"lictor/view"
@@ -31,8 +32,9 @@ type Config struct {
 	Monitor    Monitor
 	Services   Services // of this agent
 	Checks     Checks
-	Maintain   Maintenance // of this agent's node
-	Events     Events      // of users, that this agent has received
+	Maintain   Maintenance      // of this agent's node
+	Events     Events           // of users, that this agent has received
+	Remotes    prepared.Remotes // other datacenters; nil if there are none
 	Datacenter string
 	Node       string // this agent's node
 	Log        *slog.Logger

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -103,6 +104,7 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 func (f *fsm) run(tx *state.Tx, cmd state.Command) applied {
 	value, err := cmd.Apply(tx)
 	session.Cascade(tx)
+	query.Cascade(tx)
 	return applied{value, err}
 }
 

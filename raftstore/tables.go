@@ -9,6 +9,7 @@ import (
 	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -23,6 +24,7 @@ func Tables() []state.AnyTable {
 		session.Tables(),
 		configentry.Tables(),
 		backup.Tables(),
+		query.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

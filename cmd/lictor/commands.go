@@ -28,6 +28,9 @@ func commands() []command {
 			"Profiles are recorded only if the agent has enable_debug set.", example: "lictor debug -duration=1m -capture=agent -capture=logs", new: newDebug},
 		{name: "event", args: "[flags] -name=NAME [PAYLOAD]", about: "Send a user event to the members of the datacenter.",
 			example: "lictor event -name=deploy -service=web 1.2.3", new: newEvent},
+		{name: "exec", args: "[flags] COMMAND...", about: "Run a command on all nodes, or some, and print what it prints there. A dash as the command means a script on " +
+			"standard input. Agents take part only with disable_remote_exec = false in their configuration. The exit code is 2 if the command failed on a node.",
+			example: "lictor exec -service=web uptime\nlictor exec -node='^db' - < script.sh", new: newExec},
 		{name: "rtt", args: "[flags] NODE [NODE]", about: "Estimate the round-trip time between two nodes. The second is the agent's own unless it is given.",
 			example: "lictor rtt node1 node2", new: newRTT},
 
@@ -91,6 +94,16 @@ func commands() []command {
 		{name: "operator usage", about: "Count what the cluster holds."},
 		{name: "operator usage instances", args: "[flags]", about: "Count services, their instances and nodes.",
 			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
+
+		{name: "troubleshoot", about: "Find out what is wrong, and what to do about it. The exit code is 0 if all is well, and 1 if something was found."},
+		{name: "troubleshoot check", args: "[flags] CHECK-ID", about: "Say why a check is not passing.",
+			example: "lictor troubleshoot check service:web1", new: diagnose("id of a check", (*diagnosis).check)},
+		{name: "troubleshoot leader", args: "[flags]", about: "Say why there is no leader, or which servers are not well.",
+			example: "lictor troubleshoot leader", new: diagnose("", (*diagnosis).leader)},
+		{name: "troubleshoot ports", args: "[flags]", about: "Try which ports of a host are open, those of an agent unless others are named.",
+			example: "lictor troubleshoot ports -host=10.0.0.1 -ports=8300,8301", new: newTroubleshootPorts},
+		{name: "troubleshoot service", args: "[flags] SERVICE", about: "Say why a service is not found by DNS, or which of its instances are not.",
+			example: "lictor troubleshoot service web", new: diagnose("name of a service", (*diagnosis).service)},
 
 		{name: "snapshot", about: "Save, restore and inspect snapshots of the servers' state."},
 		{name: "snapshot agent", args: "[flags]", about: "Tell how automatic backups are made: the server that leads makes them, as the section snapshot_agent of its configuration says. No other process is needed.",

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"lictor/cmd/lictor/client"
 )
 
 // reply is one answer of a fake agent. Without a body the agent has no such thing.
@@ -27,18 +24,25 @@ type fakeAgent struct {
 	asked   []string // the index of each request
 }
 
-func (a *fakeAgent) Do(ctx context.Context, r client.Request) (*http.Response, error) {
-	a.asked = append(a.asked, r.Query.Get("index"))
+func (a *fakeAgent) Ask(ctx context.Context, q Question) (Answer, error) {
+	known := q.Hash
+	if q.Index > 0 {
+		known = strconv.FormatUint(q.Index, 10)
+	}
+	a.asked = append(a.asked, known)
 	if len(a.replies) == 0 {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return Answer{}, ctx.Err()
 	}
 	next := a.replies[0]
 	a.replies = a.replies[1:]
-	if next.err != nil {
-		return nil, next.err
+	answer := Answer{Body: []byte(next.body), Missing: next.body == ""}
+	if index, err := strconv.ParseUint(next.index, 10, 64); err == nil {
+		answer.Index = index
+	} else {
+		answer.Hash = next.index
 	}
-	return &http.Response{Header: http.Header{"X-Consul-Index": {next.index}}, Body: io.NopCloser(strings.NewReader(next.body))}, nil
+	return answer, next.err
 }
 
 func TestChangesAreReportedOnce(t *testing.T) {
@@ -59,8 +63,12 @@ func TestChangesAreReportedOnce(t *testing.T) {
 		{"deleted", Query{Type: "key", Key: "a"}, []reply{{"5", red, nil}, {"6", `[]`, nil}}, []string{"5 cmVk", "6 null"}, ",5,6"},
 		{"agent away", Query{Type: "key", Key: "a"}, []reply{{"5", red, nil}, {"", "", errors.New("away")}, {"5", red, nil}, {"6", blue, nil}},
 			[]string{"5 cmVk", "6 Ymx1"}, ",5,,5,6"},
+		{"hashes", Query{Type: "agent_service", ServiceID: "a"}, []reply{{"aa", `{"ID":1}`, nil}, {"aa", `{"ID":1}`, nil}, {"bb", `{"ID":2}`, nil}, {"", "", nil}},
+			[]string{`0 {"ID":1}`, `0 {"ID":2}`, "0 null"}, ",aa,aa,bb,"},
 		{"events", Query{Type: "event"}, []reply{{"900", `[{"ID":"e1"}]`, nil}, {"100", `[{"ID":"e1"},{"ID":"e2"},{"ID":"e3"}]`, nil}, {"100", `[]`, nil}},
 			[]string{`900 [{"ID":"e1"}]`, `100 [{"ID":"e2"},{"ID":"e3"}]`}, ",900,100,100"},
+		{"events forgotten", Query{Type: "event"}, []reply{{"900", `[{"ID":"e1"}]`, nil}, {"100", `[{"ID":"e7"},{"ID":"e8"}]`, nil}},
+			[]string{`900 [{"ID":"e1"}]`, `100 [{"ID":"e7"},{"ID":"e8"}]`}, ",900,100"},
 		{"events before", Query{Type: "event"}, []reply{{"900", `[{"ID":"e1"}]`, nil}, {"", "", errors.New("away")}, {"900", `[{"ID":"e1"}]`, nil}},
 			[]string{`900 [{"ID":"e1"}]`}, ",900,,900"},
 	} {
@@ -107,7 +115,7 @@ func TestWaitsGrowWithFailures(t *testing.T) {
 		var waits []time.Duration
 		done := errors.New("done")
 		err = w.Run(t.Context(), func(Change) error { return done }, func(_ error, d time.Duration) { waits = append(waits, d) })
-		if !errors.Is(err, done) || len(waits) != 10 || waits[0] != time.Second || waits[3] != 8*time.Second || waits[9] != 3*time.Minute {
+		if !errors.Is(err, done) || len(waits) != 10 || waits[0] != time.Second || waits[3] != 8*time.Second || waits[9] != 30*time.Second {
 			t.Errorf("%v, %v", waits, err)
 		}
 	})
@@ -127,6 +135,10 @@ func TestRequests(t *testing.T) {
 		{Query{Type: "checks", State: "critical"}, "/v1/health/state/critical?"},
 		{Query{Type: "checks", Service: "web"}, "/v1/health/checks/web?"},
 		{Query{Type: "event", Name: "deploy"}, "/v1/event/list?name=deploy"},
+		{Query{Type: "connect_roots"}, "/v1/agent/connect/ca/roots?"},
+		{Query{Type: "connect_leaf", Service: "web"}, "/v1/agent/connect/ca/leaf/web?"},
+		{Query{Type: "agent_service", ServiceID: "web/1"}, "/v1/agent/service/web/1?"},
+		{Query{Type: "agent_service"}, "Must specify a single service_id to watch"},
 		{Query{}, "Watch type must be specified"},
 		{Query{Type: "odd"}, "Unsupported watch type: odd"},
 		{Query{Type: "key"}, "Must specify a single key to watch"},
@@ -140,7 +152,7 @@ func TestRequests(t *testing.T) {
 		if err != nil {
 			got = err.Error()
 		} else {
-			got = w.request.Path + "?" + w.request.Query.Encode()
+			got = w.question.Path + w.question.Name + "?" + w.question.Query.Encode()
 		}
 		if got != c.want {
 			t.Errorf("%+v: %s, want %s", c.query, got, c.want)

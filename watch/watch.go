@@ -1,19 +1,40 @@
 // Package watch follows things in an agent's state and reports each change. It knows the types of things that can be
-// watched, the shape that each is reported in, and how blocking queries are repeated. It knows nothing of what is done
-// with a change, and nothing of flags.
+// watched, the shape that each is reported in, how blocking queries are repeated, and the handlers that a configuration may
+// name for changes. It knows nothing of how an agent is reached, and nothing of flags.
 package watch
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"time"
-
-	"lictor/cmd/lictor/client"
 )
+
+// A Source answers questions about an agent's state, in the terms of the HTTP API.
+type Source interface {
+	// Ask blocks, if the question says what is known already, until the answer differs or the agent grows tired of waiting.
+	Ask(ctx context.Context, q Question) (Answer, error)
+}
+
+// A Question is a GET of Path and Name. Name may hold any characters, none of which has a meaning in a path.
+type Question struct {
+	Path, Name string
+	Query      url.Values
+	// Index and Hash are those of the last answer, zero to be answered at once.
+	Index uint64
+	Hash  string
+}
+
+// An Answer is what an agent tells.
+type Answer struct {
+	Body    []byte // JSON, nil if Missing
+	Missing bool   // the agent has no such thing
+	Index   uint64 // of the state; 0 if the agent gave none
+	Hash    string // of the content, where the agent gives that and no index
+}
 
 // A Change is what a watched thing has become.
 type Change struct {
@@ -23,30 +44,22 @@ type Change struct {
 
 // A Watch follows one thing. It is for one goroutine.
 type Watch struct {
-	agent   client.Doer
-	request client.Request
-	shape   shape
-	// hashed is set where an index is not a number that grows but only differs from the one before.
-	hashed bool
+	agent    Source
+	question Question // with what is known so far
+	kind     kind
+	shape    shape
 
-	index     uint64
 	last      []byte // what Next has returned
 	delivered bool   // whether it has
 }
 
 // New prepares to watch what a query describes. It asks nothing yet. It fails if the query makes no sense.
-func New(agent client.Doer, q Query) (*Watch, error) {
-	k, ok := kinds()[q.Type]
-	switch {
-	case q.Type == "":
-		return nil, errors.New("Watch type must be specified")
-	case !ok:
-		return nil, fmt.Errorf("Unsupported watch type: %s", q.Type)
-	}
-	if err := q.check(k); err != nil {
+func New(agent Source, q Query) (*Watch, error) {
+	k, err := q.kind()
+	if err != nil {
 		return nil, err
 	}
-	return &Watch{agent: agent, request: k.request(q), shape: k.shape(), hashed: k.hashed}, nil
+	return &Watch{agent: agent, question: k.question(q), kind: k, shape: k.shape()}, nil
 }
 
 // unindexedPause keeps an agent that gives no index from being asked without rest.
@@ -55,25 +68,30 @@ const unindexedPause = time.Second
 // Next returns how the thing is when it is called for the first time, and then blocks until the thing differs from what
 // was returned last. An error leaves the watch usable.
 func (w *Watch) Next(ctx context.Context) (Change, error) {
+	q := &w.question
 	for {
-		if w.delivered && w.index == 0 {
+		known := q.Index > 0 || q.Hash != ""
+		if w.delivered && !known {
 			if err := pause(ctx, unindexedPause); err != nil {
 				return Change{}, err
 			}
 		}
-		answer, err := client.Read(ctx, w.agent, w.request, w.index)
+		answer, err := w.agent.Ask(ctx, *q)
 		if err != nil {
 			return Change{}, err
 		}
-		if w.delivered && w.index > 0 && answer.Index == w.index {
+		if answer.Missing && !w.kind.absent {
+			return Change{}, fmt.Errorf("the agent has no %s%s", q.Path, q.Name)
+		}
+		if w.delivered && known && answer.Index == q.Index && answer.Hash == q.Hash {
 			continue // the agent grew tired of waiting
 		}
 		text, err := w.shape(answer)
 		if err != nil {
-			return Change{}, fmt.Errorf("the answer to %s is not what was expected: %w", w.request.Path, err)
+			return Change{}, fmt.Errorf("the answer to %s%s is not what was expected: %w", q.Path, q.Name, err)
 		}
 		w.advance(answer)
-		if w.delivered && (bytes.Equal(text, w.last) || w.hashed && string(text) == noEvents) {
+		if w.delivered && (bytes.Equal(text, w.last) || w.kind.unordered && string(text) == noEvents) {
 			continue
 		}
 		w.last, w.delivered = text, true
@@ -81,18 +99,20 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 	}
 }
 
-func (w *Watch) advance(a client.Answer) {
-	if w.hashed {
-		w.index = a.Index
-		return
+// advance notes what is known from now on. An index that goes backwards means that the state was replaced, by a snapshot
+// say: the next question must not block.
+func (w *Watch) advance(a Answer) {
+	backwards := !w.kind.unordered && a.Index < w.question.Index
+	w.question.Index, w.question.Hash = a.Index, a.Hash
+	if backwards {
+		w.question.Index = 0
 	}
-	w.index = a.Newer(w.index)
 }
 
 // The waits after failures in a row.
 const (
 	firstRetry = time.Second
-	lastRetry  = 3 * time.Minute
+	lastRetry  = 30 * time.Second
 )
 
 // Run calls handle with each change until the context ends, whose error it returns, or handle fails. If the agent does
@@ -110,7 +130,7 @@ func (w *Watch) Run(ctx context.Context, handle func(Change) error, failed func(
 				return err
 			}
 			wait = min(2*wait, lastRetry)
-			w.index = 0 // what an agent knows that has come back is told at once
+			w.question.Index, w.question.Hash = 0, "" // what an agent knows that has come back is told at once
 			continue
 		}
 		wait = firstRetry
@@ -132,10 +152,10 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // A shape turns an answer into the JSON of a change.
-type shape func(client.Answer) ([]byte, error)
+type shape func(Answer) ([]byte, error)
 
 // compact is an answer as the agent gave it, in one line.
-func compact(a client.Answer) ([]byte, error) {
+func compact(a Answer) ([]byte, error) {
 	if a.Missing {
 		return []byte("null"), nil
 	}
@@ -155,7 +175,7 @@ type pair struct {
 	Session     string
 }
 
-func pairs(a client.Answer) ([]pair, error) {
+func pairs(a Answer) ([]pair, error) {
 	if a.Missing {
 		return nil, nil
 	}
@@ -164,7 +184,7 @@ func pairs(a client.Answer) ([]pair, error) {
 	return all, err
 }
 
-func onePair(a client.Answer) ([]byte, error) {
+func onePair(a Answer) ([]byte, error) {
 	all, err := pairs(a)
 	if err != nil || len(all) == 0 {
 		return []byte("null"), err
@@ -172,7 +192,7 @@ func onePair(a client.Answer) ([]byte, error) {
 	return json.Marshal(all[0])
 }
 
-func allPairs(a client.Answer) ([]byte, error) {
+func allPairs(a Answer) ([]byte, error) {
 	all, err := pairs(a)
 	if err != nil {
 		return nil, err
@@ -185,7 +205,7 @@ const noEvents = "[]"
 // newEvents returns a shape for lists of events, which drops those that an earlier list has ended with.
 func newEvents() shape {
 	last := ""
-	return func(a client.Answer) ([]byte, error) {
+	return func(a Answer) ([]byte, error) {
 		var all []json.RawMessage
 		if err := json.Unmarshal(a.Body, &all); err != nil {
 			return nil, err
