@@ -259,7 +259,8 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 }
 
 // publicMethods answer everybody.
-var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex"}
+var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
+	"AutoConfig.InitialConfiguration"} // which asks the token that introduces
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -283,6 +284,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(raftstore.LogStatsMethod, struct{}{}))
 	add(method(raftstore.ReadIndexMethod, raftstore.ReadIndex{}))
 	add(method(inviteMethod, nil))
+	add(method(ca.IntroduceMethod, ca.Introduce{}))
 	add(method(raftstore.PeersMethod, struct{}{}))
 	add(method(raftstore.ConfigurationMethod, struct{}{}))
 	add(method(raftstore.RemovePeerMethod, raftstore.Peer{ID: "x"}))

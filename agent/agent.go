@@ -71,6 +71,7 @@ type Agent struct {
 
 	network   gossip.Network
 	certs     *certs.Store
+	given     string // settings from the servers, JSON; guarded by reload once the agent runs
 	route     *router
 	snapshots httpapi.Snapshots
 	resolve   func(ctx context.Context, token string) (acl.Authorizer, error)
@@ -148,7 +149,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.introduce, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())

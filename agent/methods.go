@@ -33,8 +33,8 @@ type services struct {
 	txn        *txn.Service
 }
 
-// methods is THE list of methods that servers answer; inviteMethod, which is about servers that have no state yet, is one
-// more.
+// methods is THE list of methods that servers answer. Two more are not of a domain: inviteMethod, which is about servers that
+// have no state yet, and ca.IntroduceMethod, which is about an agent's own settings.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, ca.SignMethod, s.signer.Sign)
 	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)

@@ -60,6 +60,10 @@ func (a *Agent) openServer() error {
 	listener = counted(listener, a.metrics.Counter("rpc.accept_conn"))
 	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
+	introducer, err := a.newIntroducer()
+	if err != nil {
+		return err
+	}
 	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), count: newCallCounts(a.metrics), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
 	s.pacer.set(&l.Requests)
@@ -83,6 +87,7 @@ func (a *Agent) openServer() error {
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
+	rpc.Handle(&s.registry, ca.IntroduceMethod, introducer.introduce)
 	a.caller, a.snapshots = s, s
 	a.views = view.New(view.Config{Log: &held{s.node, s}, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
@@ -185,7 +190,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
 		ca:         authority,
-		signer:     ca.NewSigner(authority, a.signs(), a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
+		signer:     ca.NewSigner(authority, a.cfg.Auto.Encrypt.AllowTLS, a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},

@@ -16,7 +16,9 @@ func notYet() []NoEffect {
 	return []NoEffect{
 		{"acl", "access control"},
 		{"audit", "audit log"},
-		{"auto_config", "automatic settings of clients"},
+		{"auto_config.authorization.static.allow_reuse", "tokens for one use"},
+		{"auto_config.authorization.static.expiration_leeway", "tokens that never expire"},
+		{"auto_config.authorization.static.not_before_leeway", "tokens that never expire"},
 		{"cache", "cache of the agent"},
 		{"connect.ca_config", "settings of the certificate authority"},
 		{"connect.ca_provider", "other certificate authorities"},
@@ -47,6 +49,7 @@ func notYet() []NoEffect {
 		{"server_name", "names in certificates of servers"},
 		{"snapshot_agent.azure_blob_storage", "backups to Azure"},
 		{"snapshot_agent.google_storage", "backups to Google"},
+		{"tls.grpc", "gRPC"},
 		{"ui_config.dashboard_url_templates", "dashboards in the web interface"},
 		{"ui_config.metrics_provider", "metrics in the web interface"},
 		{"ui_config.metrics_provider_files", "metrics in the web interface"},

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/time/rate"
-
+	"lictor/pace"
 	"lictor/rpc"
 	"lictor/telemetry"
 )
@@ -21,15 +20,10 @@ const (
 
 // Rules are what the configuration says of who may ask for what. Reload changes them.
 type Rules struct {
-	BlockEndpoints []string // prefixes of paths that are refused
-	AllowWriteFrom []string // networks, as CIDRs, that may change something; none means all
-	Rates          Rates
-}
-
-// Rates bound the requests that need the servers, a second; 0 or less is no bound.
-type Rates struct {
-	Enforce     bool // refuse what is beyond the bounds; otherwise it is logged alone
-	Read, Write float64
+	BlockEndpoints []string   // prefixes of paths that are refused
+	AllowWriteFrom []string   // networks, as CIDRs, that may change something; none means all
+	Rates          pace.Rates // of the requests that need the servers
+	Enforce        bool       // refuse what is beyond the rates; otherwise it is logged alone
 }
 
 // A guard refuses requests for what the rules say.
@@ -37,13 +31,12 @@ type guard struct {
 	blocked []string       // prefixes of paths
 	writers []netip.Prefix // that may change something; none means all
 	enforce bool
-	reads   *rate.Limiter // nil is no bound
-	writes  *rate.Limiter
+	pacing  *pace.Pace
 }
 
 // newGuard takes networks that have been checked by who read the configuration; others let nobody in.
 func newGuard(rules Rules) *guard {
-	g := &guard{blocked: rules.BlockEndpoints, enforce: rules.Rates.Enforce, reads: limiter(rules.Rates.Read), writes: limiter(rules.Rates.Write)}
+	g := &guard{blocked: rules.BlockEndpoints, enforce: rules.Enforce, pacing: pace.New(rules.Rates)}
 	for _, w := range rules.AllowWriteFrom {
 		p, err := netip.ParsePrefix(w)
 		if err != nil {
@@ -52,14 +45,6 @@ func newGuard(rules Rules) *guard {
 		g.writers = append(g.writers, p)
 	}
 	return g
-}
-
-// limiter lets a second's worth of requests come at once.
-func limiter(perSecond float64) *rate.Limiter {
-	if perSecond <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(int(perSecond), 1))
 }
 
 // check tells why a request is not let in.
@@ -119,11 +104,14 @@ func (s *Server) beyond(g *guard, r *http.Request) {
 
 // pace tells whether a request that needs the servers is beyond the rates.
 func (g *guard) pace(r *http.Request) error {
-	bound := g.writes
-	if reads(r) {
-		bound = g.reads
+	if strings.HasPrefix(r.URL.Path, "/v1/agent/") || strings.HasPrefix(r.URL.Path, "/v1/status/") {
+		return nil
 	}
-	if bound == nil || strings.HasPrefix(r.URL.Path, "/v1/agent/") || strings.HasPrefix(r.URL.Path, "/v1/status/") || bound.Allow() {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr // of a unix socket
+	}
+	if g.pacing.Allow(reads(r), host) {
 		return nil
 	}
 	return errRate

@@ -11,9 +11,9 @@ import (
 
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
-	"state": 0, "expiry": 0, "rpc": 0, "acl": 0, "telemetry": 0, "certs": 0, "consulsnap": 0, "process": 0,
+	"state": 0, "expiry": 0, "rpc": 0, "acl": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0,
 	"kv": 1, "catalog": 1, "coordinate": 1, "event": 1, "ca": 1, "backup": 1, "watch": 1,
-	"session": 2, "configentry": 2, "query": 3, "txn": 3, // query and txn name sessions
+	"session": 2, "claims": 2, "configentry": 2, "query": 3, "txn": 3, // query and txn name sessions
 	"raftstore": 4, "gossip": 4, "health": 4, "view": 4,
 	"httpapi": 5, "dnsserver": 5, "ui": 5,
 	"config": 6, "agent/logging": 6, "agent/remote": 6,
@@ -35,6 +35,7 @@ var owners = map[string]struct {
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
 	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
+	"github.com/golang-jwt/jwt":        {[]string{"claims"}, "the rest of the house knows claims"},
 	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
 	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
 }
