@@ -59,7 +59,8 @@ func (p *porter) next() *stranger {
 func guarded(t *testing.T) (*subject, *porter, string) {
 	t.Helper()
 	p := &porter{strangers: map[string]*stranger{}}
-	s, err := newSubject(t, basis(t, t.TempDir()), `enable_debug = true node_name = "secret-node" node_meta { m = "secret" }
+	s, err := newSubject(t, basis(t, t.TempDir()), `acl { enabled = true default_policy = "deny" tokens { initial_management = "00000000-aaaa-4aaa-8aaa-000000000001" } }
+		enable_debug = true node_name = "secret-node" node_meta { m = "secret" }
 		consul { coordinate { update_period = "10ms" } }`)
 	if err != nil {
 		t.Fatal(err)
@@ -87,10 +88,28 @@ func guarded(t *testing.T) (*subject, *porter, string) {
 	return s, p, s.fields(text)["ID"].(string)
 }
 
+// someID is an identifier of nothing.
+const someID = "12345678-0000-4000-8000-000000000000"
+
 // visits are the requests that are good apart from the token, by method and path. What is not here is asked for as it
 // stands, and with "secret" behind a slash at the end.
 func visits(session string) map[string]struct{ path, body string } {
 	return map[string]struct{ path, body string }{
+		"PUT /v1/acl/policy":                       {"", `{"Name": "mine"}`},
+		"PUT /v1/acl/policy/":                      {someID, `{"Name": "mine"}`},
+		"GET /v1/acl/policy/":                      {someID, ""},
+		"DELETE /v1/acl/policy/":                   {someID, ""},
+		"PUT /v1/acl/role":                         {"", `{"Name": "mine"}`},
+		"PUT /v1/acl/role/":                        {someID, `{"Name": "mine"}`},
+		"GET /v1/acl/role/":                        {someID, ""},
+		"DELETE /v1/acl/role/":                     {someID, ""},
+		"PUT /v1/acl/token":                        {"", `{}`},
+		"PUT /v1/acl/token/":                       {someID, `{}`},
+		"GET /v1/acl/token/":                       {someID, ""},
+		"DELETE /v1/acl/token/":                    {someID, ""},
+		"POST /v1/acl/templated-policy/preview/":   {"builtin/service", `{"Name": "secret"}`},
+		"PUT /v1/agent/token/":                     {"default", `{"Token": "mine"}`},
+		"POST /v1/internal/acl/authorize":          {"", `[{"Resource": "key", "Segment": "mine", "Access": "read"}]`},
 		"PUT /v1/catalog/register":                 {"", `{"Node": "secret-node", "Address": "10.0.0.1"}`},
 		"PUT /v1/catalog/deregister":               {"", `{"Node": "secret-node"}`},
 		"PUT /v1/config":                           {"", `{"Kind": "service-defaults", "Name": "secret-service", "Protocol": "http"}`},
@@ -146,12 +165,16 @@ func visits(session string) map[string]struct{ path, body string } {
 
 // public are the paths that answer everybody, and why.
 var public = map[string]string{
-	"GET /v1/status/leader":          "which server leads is told to everybody, as by Consul",
-	"GET /v1/status/peers":           "which servers there are is told to everybody, as by Consul",
-	"GET /v1/catalog/datacenters":    "which datacenters there are is no secret",
-	"GET /v1/coordinate/datacenters": "which datacenters there are is no secret",
-	"GET /v1/connect/ca/roots":       "root certificates are public",
-	"GET /v1/agent/connect/ca/roots": "root certificates are public",
+	"GET /v1/status/leader":           "which server leads is told to everybody, as by Consul",
+	"GET /v1/status/peers":            "which servers there are is told to everybody, as by Consul",
+	"GET /v1/catalog/datacenters":     "which datacenters there are is no secret",
+	"GET /v1/coordinate/datacenters":  "which datacenters there are is no secret",
+	"GET /v1/acl/replication":         "it tells nothing but that there is one datacenter",
+	"POST /v1/internal/acl/authorize": "to each its own",
+	"PUT /v1/acl/bootstrap":           "whoever comes first, once",
+	"GET /v1/acl/token/self":          "to each its own",
+	"GET /v1/connect/ca/roots":        "root certificates are public",
+	"GET /v1/agent/connect/ca/roots":  "root certificates are public",
 }
 
 var secrets = regexp.MustCompile(`secret|10\.6\.6\.6`)
@@ -260,7 +283,8 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 
 // publicMethods answer everybody.
 var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
-	"AutoConfig.InitialConfiguration"} // which asks the token that introduces
+	"AutoConfig.InitialConfiguration",               // which asks the token that introduces
+	"ACL.Bootstrap", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -268,6 +292,26 @@ func TestEveryMethodAsks(t *testing.T) {
 	s, p, id := guarded(t)
 	trials := map[string]trial{}
 	add := func(name string, do trial) { trials[name] = do }
+	add(method(acl.BootstrapMethod, acl.Bootstrap{}))
+	add(method(acl.SetPolicyMethod, acl.PolicyChange{Policy: acl.Policy{Name: "mine"}}))
+	add(method(acl.DeletePolicyMethod, acl.ByID{ID: someID}))
+	add(method(acl.SetRoleMethod, acl.RoleChange{Role: acl.Role{Name: "mine"}}))
+	add(method(acl.DeleteRoleMethod, acl.ByID{ID: someID}))
+	add(method(acl.SetTokenMethod, acl.TokenChange{Create: true}))
+	add(method(acl.CloneTokenMethod, acl.Clone{AccessorID: acl.AnonymousID}))
+	add(method(acl.DeleteTokenMethod, acl.ByID{ID: someID}))
+	add(method(acl.SelfMethod, struct{}{}))
+	add(method(acl.ResolveMethod, struct{}{}))
+	add(query(acl.TokenQuery, acl.OneToken{AccessorID: acl.AnonymousID}))
+	add(query(acl.TokensQuery, acl.ListTokens{}))
+	add(query(acl.PolicyQuery, acl.Named{ID: someID}))
+	add(query(acl.PoliciesQuery, acl.ListPolicies{}))
+	add(query(acl.RoleQuery, acl.Named{ID: someID}))
+	add(query(acl.RolesQuery, acl.ListRoles{}))
+	add(query(acl.AuthMethodQuery, acl.Named{Name: "x"}))
+	add(query(acl.AuthMethodsQuery, acl.ListAuthMethods{}))
+	add(query(acl.BindingRuleQuery, acl.Named{ID: someID}))
+	add(query(acl.BindingRulesQuery, acl.ListBindingRules{}))
 	add(method(ca.SignMethod, ca.SignRequest{Node: "secret-node"}))
 	add(method(catalog.RegisterMethod, catalog.Register{Node: "secret-node", Address: "10.0.0.1"}))
 	add(method(catalog.DeregisterMethod, catalog.Deregister{Node: "secret-node"}))

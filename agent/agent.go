@@ -74,7 +74,8 @@ type Agent struct {
 	given     string // settings from the servers, JSON; guarded by reload once the agent runs
 	route     *router
 	snapshots httpapi.Snapshots
-	resolve   func(ctx context.Context, token string) (acl.Authorizer, error)
+	resolve   func(ctx context.Context, token string) (acl.Authorizer, error) // set before Start by tests alone
+	secrets   ownTokens
 	metrics   *telemetry.Registry
 	lan, wan  *gossip.Pool // wan is nil on client agents
 	server    *server      // nil on client agents
@@ -115,7 +116,7 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), network: c.Network, resolve: allowAll, announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
+	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), network: c.Network, announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
 	if a.network == nil {
 		a.network = gossip.Sockets()
 	}
@@ -149,7 +150,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.introduce, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -227,6 +228,7 @@ func (a *Agent) openLocal() error {
 		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
 			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, AgentTLS: a.checkTLS(), DockerHost: os.Getenv("DOCKER_HOST")},
 		Settings:     a.localSettings(a.cfg),
+		Tokens:       a.secrets.local,
 		ClusterSize:  a.lan.NumMembers,
 		SyncInterval: a.cfg.Internal.SyncInterval,
 		SidecarPorts: local.PortRange{Min: a.cfg.Network.Ports.SidecarMin, Max: a.cfg.Network.Ports.SidecarMax},
@@ -252,7 +254,7 @@ func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
 		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, nil), Datacenter: a.cfg.Node.Datacenter,
 		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
-		Token: func() string { return a.cfg.ACL.Tokens.DNS }, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
+		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})
 	var addresses []string
 	for _, l := range a.cfg.Network.Endpoints.DNS {

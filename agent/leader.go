@@ -25,6 +25,7 @@ func (s *server) duties() []duty {
 		{"reap tombstones", s.reapTombstones},
 		{"write the places of nodes", s.services.coordinate.Batcher.Run},
 		{"end sessions", s.services.session.Expiry.Run},
+		{"remove expired tokens", s.services.acl.Reap},
 		{"end keys", s.services.kv.Expiry.Run},
 		{"make backups", s.backUp},
 	}
@@ -67,6 +68,12 @@ func (s *server) establish(ctx context.Context) error {
 	if _, err := s.services.raft.EnsureCluster(ctx, newID); err != nil {
 		a.log.Error("failed to give the cluster an id", "error", err)
 		return err
+	}
+	if a.cfg.ACL.Enabled {
+		if err := s.services.acl.Begin(ctx, a.cfg.ACL.Tokens.InitialManagement); err != nil {
+			a.log.Error("failed to make the first policies and tokens", "error", err)
+			return err
+		}
 	}
 	if err := s.registerSelf(ctx); err != nil {
 		a.log.Error("failed to register this server in the catalog", "error", err)

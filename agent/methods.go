@@ -19,6 +19,7 @@ import (
 
 // services are what answers on a server, one for each domain.
 type services struct {
+	acl        *acl.Authority
 	ca         *ca.Service
 	signer     *ca.Signer
 	catalog    *catalog.Service
@@ -36,6 +37,16 @@ type services struct {
 // methods is THE list of methods that servers answer. Two more are not of a domain: inviteMethod, which is about servers that
 // have no state yet, and ca.IntroduceMethod, which is about an agent's own settings.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
+	rpc.Handle(r, acl.BootstrapMethod, s.acl.Bootstrap)
+	rpc.Handle(r, acl.SetPolicyMethod, s.acl.SetPolicy)
+	rpc.Handle(r, acl.DeletePolicyMethod, s.acl.DeletePolicy)
+	rpc.Handle(r, acl.SetRoleMethod, s.acl.SetRole)
+	rpc.Handle(r, acl.DeleteRoleMethod, s.acl.DeleteRole)
+	rpc.Handle(r, acl.SetTokenMethod, s.acl.SetToken)
+	rpc.Handle(r, acl.CloneTokenMethod, s.acl.CloneToken)
+	rpc.Handle(r, acl.DeleteTokenMethod, s.acl.DeleteToken)
+	rpc.Handle(r, acl.SelfMethod, s.acl.Self)
+	rpc.Handle(r, acl.ResolveMethod, s.acl.Resolve)
 	rpc.Handle(r, ca.SignMethod, s.signer.Sign)
 	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)
 	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)
@@ -70,6 +81,16 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 
 // queries is THE list of queries that servers answer.
 func (s *services) queries(v *view.Views) {
+	view.Handle(v, acl.TokenQuery, s.acl.Token)
+	view.Handle(v, acl.TokensQuery, s.acl.Tokens)
+	view.Handle(v, acl.PolicyQuery, s.acl.Policy)
+	view.Handle(v, acl.PoliciesQuery, s.acl.Policies)
+	view.Handle(v, acl.RoleQuery, s.acl.Role)
+	view.Handle(v, acl.RolesQuery, s.acl.Roles)
+	view.Handle(v, acl.AuthMethodQuery, s.acl.AuthMethod)
+	view.Handle(v, acl.AuthMethodsQuery, s.acl.AuthMethods)
+	view.Handle(v, acl.BindingRuleQuery, s.acl.BindingRule)
+	view.Handle(v, acl.BindingRulesQuery, s.acl.BindingRules)
 	view.Handle(v, ca.RootsQuery, s.ca.Roots)
 	view.Handle(v, catalog.NodesQuery, s.catalog.Nodes)
 	view.Handle(v, catalog.NodeQuery, s.catalog.Node)

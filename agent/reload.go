@@ -49,6 +49,7 @@ func (a *Agent) renew() error {
 	a.current.Store(current)
 	a.described.Store(&current.Node)
 	a.local.Describe(a.node())
+	a.secrets.configure(&fresh.ACL.Tokens)
 	a.dns.Reload(dnsSettings(fresh))
 	level, err := logging.ParseLevel(fresh.Log.Level)
 	if err != nil {

@@ -84,6 +84,9 @@ func (a *Agent) openServer() error {
 		return err
 	}
 	a.cleanups.add(s.node.Stop)
+	if a.resolve == nil {
+		a.resolve = a.resolver(s.node.DB)
+	}
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
@@ -189,6 +192,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
 	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
+		acl:        a.newAuthority(node),
 		ca:         authority,
 		signer:     ca.NewSigner(authority, a.cfg.Auto.Encrypt.AllowTLS, a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
@@ -258,9 +262,6 @@ func (a *Agent) datacenters() []coordinate.Datacenter {
 	}
 	return all
 }
-
-// allowAll finds what a token may do. There are no ACLs yet: everybody may do everything.
-func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
 
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {

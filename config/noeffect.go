@@ -14,7 +14,9 @@ type NoEffect struct {
 // notYet is the list of keys whose capability is not there yet. Who builds the capability deletes its rows.
 func notYet() []NoEffect {
 	return []NoEffect{
-		{"acl", "access control"},
+		{"acl.enable_token_replication", "several datacenters"},
+		{"acl.tokens.replication", "several datacenters"},
+		{"acl.tokens.managed_service_provider", "clusters run for others"},
 		{"audit", "audit log"},
 		{"auto_config.authorization.static.allow_reuse", "tokens for one use"},
 		{"auto_config.authorization.static.expiration_leeway", "tokens that never expire"},

@@ -197,7 +197,7 @@ func writeCatalogMeta[R any](h http.Header, answer view.Answer[R], opts *view.Op
 	case state.Stale:
 		h["X-Consul-Effective-Consistency"] = fromAny
 	}
-	if f, ok := any(answer.Value()).(interface{ FilteredByACLs() bool }); ok && f.FilteredByACLs() {
+	if f, ok := any(answer.Value()).(interface{ FilteredByACLs() bool }); ok && f.FilteredByACLs() && opts.Token != "" { // who brings no token is not told
 		h["X-Consul-Results-Filtered-By-Acls"] = isTrue
 	}
 }

@@ -23,28 +23,33 @@ type Config struct {
 	Caller rpc.Caller  // delivers methods to a server
 	Views  *view.Views // answers queries
 	// Resolve finds what a token may do on this agent.
-	Resolve    func(ctx context.Context, token string) (acl.Authorizer, error)
-	Snapshots  Snapshots
-	Process    Process
-	Security   func() any // what of the agent is open, and what closes it
-	Pools      Pools
-	Metrics    *telemetry.Registry
-	Monitor    Monitor
-	Services   Services // of this agent
-	Checks     Checks
-	Maintain   Maintenance      // of this agent's node
-	Events     Events           // of users, that this agent has received
-	Remotes    prepared.Remotes // other datacenters; nil if there are none
-	Datacenter string
-	Node       string // this agent's node
-	Log        *slog.Logger
-	Ends       <-chan struct{} // closed when the agent stops: streams end then; nil never does
+	Resolve func(ctx context.Context, token string) (acl.Authorizer, error)
+	// DefaultToken is the secret of requests that bring none; nil is none. SetToken changes one of the agent's own.
+	DefaultToken func() string
+	SetToken     func(name, secret string) error
+	ACLs         bool // there are ACLs
+	Snapshots    Snapshots
+	Process      Process
+	Security     func() any // what of the agent is open, and what closes it
+	Pools        Pools
+	Metrics      *telemetry.Registry
+	Monitor      Monitor
+	Services     Services // of this agent
+	Checks       Checks
+	Maintain     Maintenance      // of this agent's node
+	Events       Events           // of users, that this agent has received
+	Remotes      prepared.Remotes // other datacenters; nil if there are none
+	Datacenter   string
+	Node         string // this agent's node
+	Log          *slog.Logger
+	Ends         <-chan struct{} // closed when the agent stops: streams end then; nil never does
 
 	MaxValueSize int64 // of a key's value, in bytes; 0 means 512 KiB
 	MaxTxnSize   int64 // of a transaction's body, in bytes; 0 means 512 KiB
 
 	ResponseHeaders  map[string]string
 	DefaultPolicy    string // of ACLs, as told in each answer; "" means allow
+	DownPolicy       string // of ACLs
 	AllowUnprintable bool   // in paths
 	Rules            Rules  // at the start; see Reload
 	EnableDebug      bool   // serve /debug/pprof
@@ -156,6 +161,7 @@ func (s *Server) wrap(rt *route) http.HandlerFunc {
 		} else {
 			common(w.Header())
 		}
+		s.lendToken(r)
 		handle := rt.handlerOf(r.Method)
 		if handle == nil {
 			s.noHandler(w, r, rt, allow)
@@ -259,6 +265,16 @@ func token(r *http.Request) string {
 		return parameters(r).Get("token")
 	}
 	return ""
+}
+
+// lendToken gives a request that brings no token the one that the configuration has for such.
+func (s *Server) lendToken(r *http.Request) {
+	if !s.ACLs || s.DefaultToken == nil {
+		return
+	}
+	if t := s.DefaultToken(); t != "" && token(r) == "" {
+		r.Header["X-Consul-Token"] = []string{t}
+	}
 }
 
 // authorizer is what a request may do on this agent.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/acl"
 	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
@@ -43,6 +44,17 @@ var commands = []command{
 	{18, "config_entry.apply", func() state.Command { return new(configentry.Put) }},
 	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{30, "acl.bootstrap", func() state.Command { return new(acl.Begin) }},
+	{31, "acl.policy", func() state.Command { return new(acl.SetPolicy) }},
+	{32, "acl.policy", func() state.Command { return new(acl.DeletePolicy) }},
+	{33, "acl.role", func() state.Command { return new(acl.SetRole) }},
+	{34, "acl.role", func() state.Command { return new(acl.DeleteRole) }},
+	{35, "acl.token", func() state.Command { return new(acl.SetToken) }},
+	{36, "acl.token", func() state.Command { return new(acl.DeleteTokens) }},
+	{37, "acl.authmethod", func() state.Command { return new(acl.SetAuthMethod) }},
+	{38, "acl.authmethod", func() state.Command { return new(acl.DeleteAuthMethod) }},
+	{39, "acl.bindingrule", func() state.Command { return new(acl.SetBindingRule) }},
+	{40, "acl.bindingrule", func() state.Command { return new(acl.DeleteBindingRule) }},
 	{21, "kvs", func() state.Command { return new(kv.Expire) }},
 	{22, "backup", func() state.Command { return new(backup.Note) }},
 }

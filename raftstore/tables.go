@@ -3,6 +3,7 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/acl"
 	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
@@ -22,6 +23,7 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		acl.Tables(),
 		configentry.Tables(),
 		backup.Tables(),
 		query.Tables(),
