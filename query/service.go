@@ -25,8 +25,9 @@ type Keeper struct {
 	Log        state.Log
 	Catalog    *catalog.Service
 	Datacenter string
-	// Resolve finds what a token may do that a query has captured; nil gives every access. What it looks at, it reads
-	// through tx, so that answers are found anew when that changes.
+	// Resolve finds what a token may do that a query has captured. What it looks at, it reads through tx, so that answers
+	// are found anew when that changes. Nil is for where there are no ACLs: queries run with the asker's rights, which are
+	// all rights.
 	Resolve func(tx *state.Tx, token string) (acl.Authorizer, error)
 	Times   Times
 }
