@@ -105,6 +105,27 @@ func (r *Resolver) find(secret string) (Authorizer, error) {
 	return fresh, nil
 }
 
+// Within finds what a token may do by what tx sees, and keeps nothing: it is for an answer that depends on the rights of a
+// token other than the asker's. What it looks at is watched by tx, so that the answer is found anew when that changes. It
+// fails as Resolve does.
+func (r *Resolver) Within(tx *state.Tx, secret string) (Authorizer, error) {
+	t, err := tokenBySecret(tx, secret)
+	if err != nil {
+		return nil, err
+	}
+	tx.Changed(rulesIndex)
+	var a identity
+	var policies []*Policy
+	if t != nil {
+		policies = policiesOf(tx.Unwatched(), &t.Grants, r.Datacenter)
+		if t.AccessorID != AnonymousID {
+			a.accessor = t.AccessorID
+		}
+	}
+	a.Ruling, err = r.ruling(policies)
+	return &a, err
+}
+
 // tokenBySecret finds a token that is good. Where there is no anonymous token yet, it is nil.
 func tokenBySecret(tx *state.Tx, secret string) (*Token, error) {
 	if secret == "" {

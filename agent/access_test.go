@@ -21,6 +21,7 @@ import (
 	"lictor/gossip"
 	"lictor/httpapi"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -81,6 +82,7 @@ func guarded(t *testing.T) (*subject, *porter, string) {
 	s.eventually("the place is there", func() bool { return strings.Contains(s.get("/v1/coordinate/nodes"), "secret-node") })
 	s.put("/v1/event/fire/secret-event", "")
 	s.eventually("the event is there", func() bool { return strings.Contains(s.get("/v1/event/list"), "secret-event") })
+	s.ask("POST", "/v1/query", `{"Name": "secret-query", "Service": {"Service": "secret-service"}}`)
 	status, text := s.ask("PUT", "/v1/session/create", `{"Name": "secret-session"}`)
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, text)
@@ -91,10 +93,20 @@ func guarded(t *testing.T) (*subject, *porter, string) {
 // someID is an identifier of nothing.
 const someID = "12345678-0000-4000-8000-000000000000"
 
+// secretQuery is the ID of the prepared query.
+func (s *subject) secretQuery() string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(s.get("/v1/query"), `[{"ID":"`), `"`)
+	return id
+}
+
 // visits are the requests that are good apart from the token, by method and path. What is not here is asked for as it
 // stands, and with "secret" behind a slash at the end.
-func visits(session string) map[string]struct{ path, body string } {
+func visits(session, query string) map[string]struct{ path, body string } {
 	return map[string]struct{ path, body string }{
+		"POST /v1/query":                           {"", `{"Name": "secret-query", "Service": {"Service": "secret-service"}}`},
+		"GET /v1/query/":                           {query, ""},
+		"PUT /v1/query/":                           {query, `{"Name": "secret-query", "Service": {"Service": "secret-service"}}`},
+		"DELETE /v1/query/":                        {query, ""},
 		"PUT /v1/acl/policy":                       {"", `{"Name": "mine"}`},
 		"PUT /v1/acl/policy/":                      {someID, `{"Name": "mine"}`},
 		"GET /v1/acl/policy/":                      {someID, ""},
@@ -193,7 +205,7 @@ var secrets = regexp.MustCompile(`secret|10\.6\.6\.6`)
 // new path is in this test by itself: if it fails, the path does not ask, or its row is missing in visits.
 func TestEveryPathAsks(t *testing.T) {
 	s, p, session := guarded(t)
-	good := visits(session)
+	good := visits(session, s.secretQuery())
 	before := s.server.node.Stats()["last_log_index"]
 	for _, e := range httpapi.Endpoints() {
 		for _, method := range e.Methods {
@@ -293,6 +305,7 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 
 // publicMethods answer everybody.
 var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
+	"AutoConfig.InitialConfiguration",                                          // which asks the token that introduces
 	"ACL.Bootstrap", "ACL.Login", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
@@ -344,6 +357,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(raftstore.LogStatsMethod, struct{}{}))
 	add(method(raftstore.ReadIndexMethod, raftstore.ReadIndex{}))
 	add(method(inviteMethod, nil))
+	add(method(ca.IntroduceMethod, ca.Introduce{}))
 	add(method(raftstore.PeersMethod, struct{}{}))
 	add(method(raftstore.ConfigurationMethod, struct{}{}))
 	add(method(raftstore.RemovePeerMethod, raftstore.Peer{ID: "x"}))
@@ -358,6 +372,17 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(session.LockMethod, session.Lock{Key: "secret/key", Session: id}))
 	add(method(txn.WriteMethod, txn.Ops{{KV: &txn.KVOp{Verb: "set", Key: "secret/key"}}}))
 	add(method(txn.ReadMethod, txn.Read{Ops: txn.Ops{{KV: &txn.KVOp{Verb: "get", Key: "secret/key"}}}}))
+	add(method(prepared.CreateMethod, prepared.Set{Query: prepared.Query{Name: "secret-query", Service: prepared.Service{Service: "x"}}}))
+	add(method(prepared.UpdateMethod, prepared.Set{Query: prepared.Query{ID: s.secretQuery(), Name: "mine", Service: prepared.Service{Service: "x"}}}))
+	add(method(prepared.DeleteMethod, prepared.Delete{ID: s.secretQuery()}))
+	add(query(prepared.ListQuery, prepared.List{}))
+	add(query(prepared.GetQuery, prepared.Get{ID: s.secretQuery()}))
+	add(query(prepared.ExplainQuery, prepared.Explain{Name: "secret-query"}))
+	execute, run := query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"})
+	add(execute, func(t *testing.T, s *subject, az *stranger) (any, error) { // the name of its service is told, as by Consul
+		r, err := run(t, s, az)
+		return r.(*prepared.Response).Nodes, err
+	})
 	add(query(ca.RootsQuery, struct{}{}))
 	add(query(catalog.NodesQuery, catalog.Nodes{}))
 	add(query(catalog.NodeQuery, catalog.OnNode{Node: "secret-node"}))

@@ -71,6 +71,7 @@ type Agent struct {
 
 	network   gossip.Network
 	certs     *certs.Store
+	given     string // settings from the servers, JSON; guarded by reload once the agent runs
 	route     *router
 	snapshots httpapi.Snapshots
 	resolve   func(ctx context.Context, token string) (acl.Authorizer, error) // set before Start by tests alone
@@ -149,7 +150,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.openSecrets, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -213,6 +214,7 @@ func (a *Agent) startTelemetry() error {
 		return fmt.Errorf("telemetry: %w", err)
 	}
 	a.cleanups.add(func() error { a.metrics.Stop(); return nil })
+	a.declareMetrics()
 	a.metrics.GaugeFunc("version", func() float64 { return 1 }, telemetry.Label{Name: "version", Value: a.Build.Version})
 	return nil
 }
@@ -250,7 +252,7 @@ func (a *Agent) startLocal() error {
 // startDNS listens for DNS.
 func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
-		Lookup: dnsserver.FromViews(a.views), Datacenter: a.cfg.Node.Datacenter,
+		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, nil), Datacenter: a.cfg.Node.Datacenter,
 		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
 		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})

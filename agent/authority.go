@@ -40,6 +40,16 @@ func (a *Agent) resolver(db func() *state.DB) func(ctx context.Context, token st
 	return r.Resolve
 }
 
+// captured makes what finds what a token may do that is not the asker's, in the state that an answer is made from; nil where
+// there are no ACLs.
+func (a *Agent) captured() func(*state.Tx, string) (acl.Authorizer, error) {
+	if !a.cfg.ACL.Enabled {
+		return nil
+	}
+	r := &acl.Resolver{Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults()}
+	return r.Within
+}
+
 // resolveHere finds what a token may do that has come to this very agent: its recovery token is good here alone.
 func (a *Agent) resolveHere(ctx context.Context, token string) (acl.Authorizer, error) {
 	if recovery := a.secrets.get(tokenRecovery); recovery != "" && a.cfg.ACL.Enabled && subtle.ConstantTimeCompare([]byte(recovery), []byte(token)) == 1 {

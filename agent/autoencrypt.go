@@ -31,17 +31,21 @@ func (a *Agent) startCerts() {
 	switch {
 	case a.server != nil && a.signs():
 		a.running.Go(a.followRoots)
-	case a.cfg.Auto.Encrypt.TLS:
-		pool := rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels, Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) {
-			return a.dialSecure(ctx, t.Address, a.certs.OutgoingStranger(), true)
-		}})
+	case a.autoCert():
+		pool := a.strangerPool()
 		a.cleanups.add(func() error { pool.Stop(); return nil })
-		a.running.Go(func() { a.keepCert(pool) })
+		keep := a.keepCert
+		if a.cfg.Auto.Config.Enabled {
+			keep = a.renewIntroduction
+		}
+		a.running.Go(func() { keep(pool) })
 	}
 }
 
 // signs tells whether this server gives certificates to clients.
-func (a *Agent) signs() bool { return a.cfg.Auto.Encrypt.AllowTLS }
+func (a *Agent) signs() bool {
+	return a.cfg.Auto.Encrypt.AllowTLS || a.cfg.Auto.Config.Authorization.Enabled
+}
 
 // hasAuthority tells whether the servers have a certificate authority in the replicated state.
 func (a *Agent) hasAuthority() bool { return a.cfg.Mesh.Connect.Enabled || a.signs() }

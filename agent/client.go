@@ -38,7 +38,7 @@ func (a *Agent) openClient() error {
 	if a.resolve == nil {
 		a.resolve = a.resolver(nil)
 	}
-	a.views = view.New(view.Config{Source: c, Datacenter: a.cfg.Node.Datacenter, HoldTimeout: a.cfg.Raft.Performance.RPCHoldTimeout,
+	a.views = view.New(view.Config{Source: c, Counts: view.NewCounts(a.metrics, false), Datacenter: a.cfg.Node.Datacenter, HoldTimeout: a.cfg.Raft.Performance.RPCHoldTimeout,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	a.cleanups.add(func() error { a.views.Stop(); return nil })
 	(&services{}).queries(a.views)

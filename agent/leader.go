@@ -104,6 +104,7 @@ const tombstoneAge = 15 * time.Minute
 func (s *server) reapTombstones(ctx context.Context) {
 	tick := time.NewTicker(tombstoneAge / 2)
 	defer tick.Stop()
+	took := s.agent.metrics.Sample("leader.reapTombstones")
 	var old uint64 // the newest deletion at the tick before the last one
 	last := s.newestTombstone()
 	for {
@@ -118,7 +119,7 @@ func (s *server) reapTombstones(ctx context.Context) {
 				s.agent.log.Warn("failed to reap tombstones", "error", err)
 				continue
 			}
-			s.agent.metrics.Sample("leader.reapTombstones").Since(begun)
+			took.Since(begun)
 		}
 		old, last = last, s.newestTombstone()
 	}

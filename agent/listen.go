@@ -40,7 +40,7 @@ func (a *Agent) startHTTP() error {
 	server.ConnState = a.conns.changed
 	server.TLSConfig = a.certs.Incoming(certs.HTTPS) // tells the server that HTTP/2 may come
 	if len(a.cfg.Network.Endpoints.HTTPS) > 0 && !a.certs.Serves(certs.HTTPS) && !a.autoCert() {
-		return errors.New("ports.https: needs tls.https.cert_file and tls.https.key_file (or those of tls.defaults)")
+		a.log.Warn("ports.https is open, but there is no certificate to present: set tls.https.cert_file and tls.https.key_file, or those of tls.defaults")
 	}
 	served, err := a.listenHTTP(server.TLSConfig)
 	if err != nil {

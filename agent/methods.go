@@ -9,6 +9,7 @@ import (
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -27,13 +28,14 @@ type services struct {
 	event      *event.Service
 	gossip     *gossip.Service
 	kv         *kv.Service
+	query      *prepared.Keeper
 	raft       *raftstore.Service
 	session    *session.Service
 	txn        *txn.Service
 }
 
-// methods is THE list of methods that servers answer; inviteMethod, which is about servers that have no state yet, is one
-// more.
+// methods is THE list of methods that servers answer. Two more are not of a domain: inviteMethod, which is about servers that
+// have no state yet, and ca.IntroduceMethod, which is about an agent's own settings.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, acl.BootstrapMethod, s.acl.Bootstrap)
 	rpc.Handle(r, acl.SetPolicyMethod, s.acl.SetPolicy)
@@ -63,6 +65,9 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, gossip.KeyringMethod, s.gossip.Keyring)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
+	rpc.Handle(r, prepared.CreateMethod, s.query.Create)
+	rpc.Handle(r, prepared.UpdateMethod, s.query.Update)
+	rpc.Handle(r, prepared.DeleteMethod, s.query.Delete)
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
 	rpc.Handle(r, raftstore.PeersMethod, s.raft.Peers)
 	rpc.Handle(r, raftstore.ConfigurationMethod, s.raft.Configuration)
@@ -114,6 +119,10 @@ func (s *services) queries(v *view.Views) {
 	view.Handle(v, kv.GetQuery, s.kv.Get)
 	view.Handle(v, kv.ListQuery, s.kv.List)
 	view.Handle(v, kv.KeysQuery, s.kv.Keys)
+	view.Handle(v, prepared.ListQuery, s.query.List)
+	view.Handle(v, prepared.GetQuery, s.query.Get)
+	view.Handle(v, prepared.ExplainQuery, s.query.Explain)
+	view.Handle(v, prepared.ExecuteQuery, s.query.Execute)
 	view.Handle(v, session.InfoQuery, s.session.Info)
 	view.Handle(v, session.ListQuery, s.session.List)
 	view.Handle(v, session.NodeQuery, s.session.OnNode)

@@ -25,7 +25,7 @@ func (a *Agent) Reload() error {
 func (a *Agent) renew() error {
 	notify("RELOADING=1")
 	defer notify("READY=1")
-	loaded, err := a.Load()
+	loaded, err := a.load()
 	if err != nil {
 		var problems config.Problems
 		if errors.As(err, &problems) {
@@ -38,13 +38,13 @@ func (a *Agent) renew() error {
 	for _, key := range config.Diff(a.cfg, fresh) {
 		a.log.Warn("changed in the configuration, but takes effect at the next start only", "key", key)
 	}
-	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
-		return fmt.Errorf("reload services and checks: %w", err)
-	}
-	if err := a.certs.Load(certsConfig(fresh)); err != nil {
+	if err := a.certs.Load(certsConfig(fresh)); err != nil { // first, as this is what is most likely to fail
 		return fmt.Errorf("certificates: %w", err)
 	}
 	a.reviewCerts()
+	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
+		return fmt.Errorf("reload services and checks: %w", err)
+	}
 	current := a.cfg.Reloaded(fresh)
 	a.current.Store(current)
 	a.described.Store(&current.Node)

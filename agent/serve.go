@@ -28,7 +28,7 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 		return nil, errStranger
 	}
 	if r.Method == fetchMethod {
-		if err := s.pace(r.Method, true); err != nil {
+		if err := s.pace(r, true); err != nil {
 			return nil, err
 		}
 		q := new(view.Ask)
@@ -49,7 +49,7 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 		return nil, errNotServer
 	}
 	if !r.Peer.Server || !kind.Servers && !r.Direct { // servers among themselves are not held up
-		if err := s.pace(r.Method, kind.Repeatable); err != nil {
+		if err := s.pace(r, kind.Repeatable); err != nil {
 			return nil, err
 		}
 	}
@@ -71,7 +71,7 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 }
 
 // introducing are the methods that who has no certificate yet may call.
-var introducing = []string{ca.SignMethod.Name}
+var introducing = []string{ca.SignMethod.Name, ca.IntroduceMethod.Name}
 
 // What callers are told whose certificate does not allow a call.
 var (
@@ -98,7 +98,7 @@ func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) e
 	}
 	switch r.Method {
 	case followMethod:
-		if err := s.pace(r.Method, true); err != nil {
+		if err := s.pace(r, true); err != nil {
 			return err
 		}
 		q := new(view.Ask)

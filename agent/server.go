@@ -23,6 +23,7 @@ import (
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -39,6 +40,7 @@ type server struct {
 	registry rpc.Registry[acl.Authorizer]
 	members  chan gossip.Event // what the leader's duties have to look at
 	opened   chan struct{}     // closed once all that the leader's duties use is there
+	count    *callCounts
 	voters   voters
 	promise  promise
 	pacer    pacer
@@ -55,16 +57,21 @@ func (a *Agent) openServer() error {
 		return portError("ports.server", err)
 	}
 	l := &a.cfg.Limits
+	listener = counted(listener, a.metrics.Counter("rpc.accept_conn"))
 	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
-	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
+	introducer, err := a.newIntroducer()
+	if err != nil {
+		return err
+	}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), count: newCallCounts(a.metrics), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
 	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
-	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
+	conf.Listener = counted(mux.Protocol(rpc.ProtocolRaft), a.metrics.Counter("rpc.raft_handoff"))
 	conf.AskLeader = s.readIndex
-	calls := rpc.NewServer(rpc.ServerConfig{Calls: mux.Protocol(rpc.ProtocolCalls), Bulk: mux.Protocol(rpc.ProtocolBulk), Handler: s,
+	calls := rpc.NewServer(rpc.ServerConfig{Calls: mux.Protocol(rpc.ProtocolCalls), Bulk: mux.Protocol(rpc.ProtocolBulk), Handler: &answering{s},
 		Log: a.log.With("module", "agent.rpc"), Handshake: l.RPCHandshake, MaxArgs: maxArgs(l)})
 	conf.Lead = func(ctx context.Context, ready func()) {
 		select {
@@ -83,10 +90,13 @@ func (a *Agent) openServer() error {
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
+	rpc.Handle(&s.registry, ca.IntroduceMethod, introducer.introduce)
 	a.caller, a.snapshots = s, s
-	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
+	a.views = view.New(view.Config{Log: &held{s.node, s}, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
+	view.Observe(a.views, catalog.ServiceNodesQuery, catalog.NewLookups(a.metrics).Count)
+	a.metrics.Collect((&stateGauges{db: s.node.DB(), datacenter: a.cfg.Node.Datacenter}).collect)
 	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
@@ -184,12 +194,14 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 	return &services{
 		acl:        a.newAuthority(node),
 		ca:         authority,
-		signer:     ca.NewSigner(authority, a.signs(), a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
+		signer:     ca.NewSigner(authority, a.cfg.Auto.Encrypt.AllowTLS, a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
 		kv:         &kv.Service{Log: node, Expiry: keys},
+		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Resolve: a.captured(),
+			Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
 		}, Forget: a.forgetServer, NameOf: func(id string) string {
@@ -201,9 +213,9 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			return ""
 		}},
 		entry: &configentry.Service{Log: node},
-		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
-			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
+		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server"), a.metrics),
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin, Renewed: a.metrics.Sample("session.renew")},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys, Reads: a.metrics.Sample("txn.read")},
 	}
 }
 
@@ -285,7 +297,8 @@ func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, re
 }
 
 // dispatch carries out a call on this server.
-func (s *server) dispatch(ctx context.Context, h rpc.Header, method string, args, reply any) error {
+func (s *server) dispatch(ctx context.Context, h rpc.Header, method string, args, reply any) (err error) {
+	defer s.called(method, "internal", time.Now(), &err)
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err

@@ -26,8 +26,10 @@ func certsConfig(c *config.Config) certs.Config {
 
 // openTLS reads the certificates.
 func (a *Agent) openTLS() error {
-	var err error
-	if a.certs, err = certs.Open(certsConfig(a.cfg)); err != nil {
+	if a.certs == nil {
+		a.certs = new(certs.Store)
+	}
+	if err := a.certs.Load(certsConfig(a.cfg)); err != nil {
 		return err
 	}
 	a.reviewCerts()

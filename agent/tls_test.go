@@ -336,12 +336,25 @@ func TestExpiryIsTold(t *testing.T) {
 	}
 }
 
-func TestHTTPSNeedsACertificate(t *testing.T) {
-	s, err := newSubject(t, basis(t, t.TempDir()), fmt.Sprintf("ports { https = %d }", freePort(t)))
+// HTTPS without a certificate is told of, and answers as soon as there is one.
+func TestHTTPSWithoutACertificate(t *testing.T) {
+	v := newVault(t)
+	s := start(t, t.TempDir(), fmt.Sprintf("ports { https = %d }", freePort(t)))
+	if !strings.Contains(s.log.String(), "ports.https is open, but there is no certificate") {
+		t.Error("nobody is told")
+	}
+	address, c := s.secure[0].Addr().String(), v.client("cli")
+	if conn, err := tls.Dial("tcp", address, c); err == nil {
+		conn.Close()
+		t.Error("there was a handshake")
+	}
+	s.configure(s.hcl[1], v.hcl())
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", address, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Start(); err == nil || !strings.Contains(err.Error(), "ports.https: needs") {
-		t.Errorf("%v", err)
-	}
+	conn.Close()
 }

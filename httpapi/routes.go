@@ -62,6 +62,8 @@ var routes = []route{
 	on("/v1/health/service/", get, (*Server).healthService),
 	on("/v1/health/state/", get, (*Server).healthState),
 	on("/v1/kv/", get, (*Server).kvGet, put, (*Server).kvPut, del, (*Server).kvDelete),
+	on("/v1/query", get, (*Server).queryList, post, (*Server).queryCreate),
+	on("/v1/query/", get, (*Server).queryRead, put, (*Server).queryUpdate, del, (*Server).queryDelete),
 	on("/v1/session/create", put, (*Server).sessionCreate),
 	on("/v1/session/destroy/", put, (*Server).sessionDestroy),
 	on("/v1/session/info/", get, (*Server).sessionInfo),
@@ -170,8 +172,6 @@ var routes = []route{
 	on("/v1/peering/establish", post, notYet("cluster peering")),
 	on("/v1/peering/token", post, notYet("cluster peering")),
 	on("/v1/peerings", get, notYet("cluster peering")),
-	on("/v1/query", get, notYet("prepared queries"), post, notYet("prepared queries")),
-	on("/v1/query/", get, notYet("prepared queries"), put, notYet("prepared queries"), del, notYet("prepared queries")),
 }
 
 // notYet answers for what a later version will have.

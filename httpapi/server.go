@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"lictor/acl"
+	prepared "lictor/query"
 	"lictor/rpc"
 	"lictor/telemetry"
 	"lictor/view"
@@ -35,8 +36,9 @@ type Config struct {
 	Monitor      Monitor
 	Services     Services // of this agent
 	Checks       Checks
-	Maintain     Maintenance // of this agent's node
-	Events       Events      // of users, that this agent has received
+	Maintain     Maintenance      // of this agent's node
+	Events       Events           // of users, that this agent has received
+	Remotes      prepared.Remotes // other datacenters; nil if there are none
 	Datacenter   string
 	Node         string // this agent's node
 	Log          *slog.Logger
@@ -61,9 +63,11 @@ type Config struct {
 // A Server answers the HTTP API. It is an http.Handler; listening is its owner's business.
 type Server struct {
 	Config
-	mux    *http.ServeMux
-	guard  atomic.Pointer[guard]
-	cached cachedMarks
+	mux      *http.ServeMux
+	guard    atomic.Pointer[guard]
+	cached   cachedMarks
+	counts   map[string]*apiCounts // of the catalog
+	exceeded [4]*telemetry.Counter // requests beyond the rates; see Server.beyond
 }
 
 // New makes a Server of all routes.
@@ -78,6 +82,8 @@ func New(c Config) *Server {
 		c.DefaultPolicy = "allow"
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
+	s.counts = s.catalogCounts()
+	s.exceeded = s.exceededCounts()
 	s.Reload(c.Rules)
 	for _, rt := range routes {
 		s.mux.HandleFunc(rt.path, s.wrap(&rt))
@@ -117,6 +123,9 @@ func (s *Server) admit(r *http.Request) error {
 		return err
 	}
 	err := g.pace(r)
+	if err != nil {
+		s.beyond(g, r)
+	}
 	if err != nil && !g.enforce {
 		s.Log.Warn("a request is beyond limits.request_limits, and would be refused if that were enforcing", "path", r.URL.Path)
 		return nil

@@ -83,7 +83,8 @@ func (s *Service) Restore(ctx context.Context, az acl.Authorizer, r io.Reader) (
 	return imported, nil
 }
 
-// prepare makes sure that the state of an archive can be restored, and makes it one of ours if it is of Consul's.
+// prepare makes sure that the state of an archive can be restored, makes it one of ours if it is of Consul's, and writes into
+// it that it is restored now.
 func (s *Service) prepare(a *archived) (*Imported, error) {
 	head := make([]byte, 16)
 	n, err := io.ReadFull(a.state, head)
@@ -100,6 +101,9 @@ func (s *Service) prepare(a *archived) (*Imported, error) {
 		err = state.Verify(a.state, Tables()...)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if a.meta.Size, err = state.Stamp(a.state, max(s.Node.raft.LastIndex(), a.meta.Index)+1); err != nil {
 		return nil, err
 	}
 	_, err = a.state.Seek(0, io.SeekStart)

@@ -11,6 +11,7 @@ import (
 	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 	"lictor/txn"
@@ -38,6 +39,8 @@ var commands = []command{
 	{12, "autopilot", func() state.Command { return new(SetAutopilot) }},
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
+	{15, "prepared-query", func() state.Command { return new(query.Set) }},
+	{16, "prepared-query", func() state.Command { return new(query.Delete) }},
 	{18, "config_entry.apply", func() state.Command { return new(configentry.Put) }},
 	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},

@@ -43,6 +43,9 @@ func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMet
 		return n.stale(opts)
 	}
 	r := ReadIndex{Consistent: opts.Consistency == state.Consistent}
+	if r.Consistent {
+		defer n.times.fresh.Since(time.Now())
+	}
 	from, err := n.readIndex(ctx, r)
 	if errors.Is(err, state.ErrNoLeader) {
 		from, err = n.askLeader(ctx, r)

@@ -10,6 +10,7 @@ import (
 	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -25,6 +26,7 @@ func Tables() []state.AnyTable {
 		acl.Tables(),
 		configentry.Tables(),
 		backup.Tables(),
+		query.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

@@ -24,6 +24,7 @@ type Security struct {
 
 // A Peer is what is known of who makes a call.
 type Peer struct {
+	Address string // of its host
 	// Server tells that it has proven to be a server, or that nobody has to prove it.
 	Server bool
 	// Stranger tells that it has no certificate, though one is required.
@@ -71,6 +72,7 @@ func (m *Mux) arrive(conn net.Conn) (*arrival, error) {
 	if s.Server != nil {
 		refused = s.Server(state)
 	}
+	a.peer.Address = hostOf(conn.RemoteAddr())
 	a.peer.Server = refused == nil && !a.peer.Stranger
 	if a.protocol == ProtocolRaft && !a.peer.Server {
 		return nil, fmt.Errorf("%w: %w", errPeer, refused)

@@ -67,7 +67,7 @@ func newCluster(t testing.TB) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{log: log, delays: new(session.Delays)}
-	c.Service = &session.Service{Log: c, Delays: c.delays, Expiry: session.NewExpiry(c, slog.New(slog.DiscardHandler))}
+	c.Service = &session.Service{Log: c, Delays: c.delays, Expiry: session.NewExpiry(c, slog.New(slog.DiscardHandler), nil)}
 	c.do(t, &catalog.Register{Node: "n1", Address: "10.0.0.1", Service: &catalog.Instance{ID: "web", Service: "web"}, Checks: []*catalog.Check{
 		{Node: "n1", CheckID: "serfHealth", Status: "passing"},
 		{Node: "n1", CheckID: "bad", Status: "critical"},

@@ -103,6 +103,23 @@ func (db *DB) Restore(r io.Reader) error {
 	return nil
 }
 
+// Stamp writes into a snapshot that it is restored at a log index, which Tx.Floor tells from then on. It returns how long
+// the snapshot is then, in bytes. The snapshot must be one that Verify accepts.
+func Stamp(snapshot io.WriteSeeker, index uint64) (int64, error) {
+	const end = 1 // bytes of the empty name
+	if _, err := snapshot.Seek(-end, io.SeekEnd); err != nil {
+		return 0, err
+	}
+	row, err := (&indexRow{restoredIndex, index}).MarshalMsg(msgp.AppendString(nil, indexes.Name()))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := snapshot.Write(msgp.AppendString(row, "")); err != nil {
+		return 0, err
+	}
+	return snapshot.Seek(0, io.SeekCurrent)
+}
+
 // Verify reads a snapshot to its end and tells whether Restore would accept it for these tables.
 func Verify(r io.Reader, tables ...AnyTable) error {
 	return scan(msgp.NewReaderSize(r, 256<<10), append([]AnyTable{indexes}, tables...), AnyTable.check)
@@ -135,7 +152,7 @@ func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) er
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		if name == "" {
-			return nil
+			return atEnd(in)
 		}
 		t := tables[name]
 		if t == nil {
@@ -149,6 +166,14 @@ func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) er
 			return fmt.Errorf("%w: table %s: %w", ErrDamaged, name, err)
 		}
 	}
+}
+
+// atEnd refuses what comes behind the end.
+func atEnd(in *msgp.Reader) error {
+	if _, err := in.R.Peek(1); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: it goes on behind its end", ErrDamaged)
+	}
+	return nil
 }
 
 // readRow reads one row. What it takes of memory grows with what has arrived, not with the lengths that the stream

@@ -42,13 +42,19 @@ func (e *entry) refresh() (*Result, error) {
 	if old != nil && old.Fresh() {
 		return old, nil
 	}
+	return e.renew(old)
+}
+
+// renew evaluates the query after old, which may be nil. The caller holds e.mu. It has a frame of its own, for the sake of the
+// many who wait and need not evaluate anything.
+func (e *entry) renew(old *Result) (*Result, error) {
 	tx := e.views.Log.DB().Read()
 	value, index, err := e.eval(tx)
 	e.failed = err
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{value: value, index: max(index, 1), watch: tx.Watch(), changed: make(chan struct{}), views: e.views,
+	r := &Result{value: value, index: max(index, tx.Floor(), 1), watch: tx.Watch(), changed: make(chan struct{}), views: e.views,
 		query: e.query, tag: e.views.nextTag()}
 	if old != nil {
 		r.follow(old, e.waiters > 0)
@@ -127,6 +133,7 @@ func (e *entry) join() (*Result, error) {
 		return nil, err
 	}
 	e.waiters++
+	e.views.Counts.Blocking.Add(1)
 	e.rewatch()
 	return r, nil
 }
@@ -134,6 +141,7 @@ func (e *entry) join() (*Result, error) {
 func (e *entry) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.views.Counts.Blocking.Add(-1)
 	if e.waiters--; e.waiters == 0 {
 		e.unwatch()
 	}

@@ -18,6 +18,7 @@ func (v *Views) Answer(ctx context.Context, h rpc.Header, q *Ask) (*Packed, erro
 		return nil, err
 	}
 	r, err := e.fresh()
+	e.observe(r)
 	if err != nil {
 		return nil, acl.Reworded(err, az)
 	}
@@ -82,6 +83,7 @@ func (v *Views) stream(ctx context.Context, h rpc.Header, q *Ask, to follower) (
 		return false, err
 	}
 	r, err := e.join()
+	e.observe(r)
 	if err != nil {
 		return false, acl.Reworded(err, az)
 	}

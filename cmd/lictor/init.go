@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"flag"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -275,11 +276,14 @@ func (w *clusterFiles) template(name string, t *template.Template, m *planned, m
 }
 
 // pair writes a certificate of one kind and its key.
-func (w *clusterFiles) pair(cert, key, kind, node string) {
+func (w *clusterFiles) pair(cert, key, kind string, m *planned) {
 	l := certs.AgentLeaf(kind, w.datacenter, w.domain)
 	l.Valid = w.valid
 	if kind == "server" {
-		l.Names = append(l.Names, node+"."+l.CommonName)
+		l.Names = append(l.Names, m.Name+"."+l.CommonName)
+	}
+	if ip := net.ParseIP(m.Address); ip != nil {
+		l.Addresses = append(l.Addresses, ip)
 	}
 	pair, err := certs.Issue(w.authority, l)
 	if err != nil && w.err == nil {
@@ -298,7 +302,7 @@ func (w *clusterFiles) agent(m *planned) {
 	m.Key = w.gossipKey
 	w.directory(m.Name)
 	w.file(m.Name+"/ca.pem", w.authority.Cert, openMode)
-	w.pair(m.Name+"/cert.pem", m.Name+"/key.pem", kind, m.Name)
+	w.pair(m.Name+"/cert.pem", m.Name+"/key.pem", kind, m)
 	w.template(m.Name+"/lictor.hcl", configuration, m, secretMode)
 }
 
@@ -306,6 +310,6 @@ func (w *clusterFiles) agent(m *planned) {
 func (w *clusterFiles) commandLine() {
 	w.directory("cli")
 	w.file("cli/ca.pem", w.authority.Cert, openMode)
-	w.pair("cli/cli.pem", "cli/cli-key.pem", "cli", "")
+	w.pair("cli/cli.pem", "cli/cli-key.pem", "cli", &planned{})
 	w.template("cli/cli.env", environment, &planned{initOptions: w.initOptions}, openMode)
 }

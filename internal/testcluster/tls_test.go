@@ -1,11 +1,19 @@
 package testcluster
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"lictor/certs"
 )
@@ -154,5 +162,54 @@ func TestServersGiveCertificates(t *testing.T) {
 		client.PutAgain("a", "3")
 		leader.Start()
 		c.Settled()
+	})
+}
+
+// A client agent that has nothing but the authority's certificate, the address of a server and a token that introduces it
+// becomes a member of a cluster whose gossip is encrypted, and comes back with what it has kept.
+func TestServersIntroduceAgents(t *testing.T) {
+	Run(t, 0, 0, "", func(c *Cluster) {
+		o := newOffice(c)
+		secret, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.MarshalPKIXPublicKey(secret.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+		for i := range 3 {
+			name := fmt.Sprintf("s%d", i+1)
+			o.Add(name, true, fmt.Sprintf(`bootstrap_expect = 3 encrypt = %q auto_config { authorization { enabled = true static {
+				jwt_validation_pub_keys = [%q] jwt_supported_algs = ["ES256"] bound_audiences = ["cluster"] bound_issuer = "me"
+				claim_mappings { sub = "node" } claim_assertions = ["value.node == \"${node}\""] } } }`, gossipKey, public), o.issue(name, "server", "dc1"))
+		}
+		o.Settled()
+		token := func(node string) string {
+			text, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": "me", "aud": "cluster", "sub": node, "exp": time.Now().Add(time.Minute).Unix()}).SignedString(secret)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+		hcl := func(token string) string {
+			return fmt.Sprintf(`tls { defaults { ca_file = "%s" } internal_rpc { verify_server_hostname = true } }
+				auto_config { enabled = true intro_token = %q server_addresses = ["10.0.0.2:8300", "10.0.0.1:8300"] }`, filepath.Join(c.dir, "s1-ca.pem"), token)
+		}
+		client := o.Add("c1", false, hcl(token("c1")))
+		o.Settled()
+		client.PutAgain("a", "1")
+		client.Crash()
+		c.Sleep(3 * time.Minute) // the token has expired, and is not needed
+		client.Start()
+		o.Settled()
+		client.PutAgain("a", "2")
+		client.Quit()
+
+		err = c.plan("c2", false, hcl(token("c1"))).try()
+		if err == nil || !strings.Contains(err.Error(), "the token does not introduce this agent") {
+			t.Errorf("with a token for another: %v", err)
+		}
 	})
 }
