@@ -25,6 +25,8 @@ type Keeper struct {
 	Log        state.Log
 	Catalog    *catalog.Service
 	Datacenter string
+	// Remotes are where queries fail over to; nil if there is nowhere.
+	Remotes Remotes
 	// Resolve finds what a token may do that a query has captured. What it looks at, it reads through tx, so that answers
 	// are found anew when that changes. Nil is for where there are no ACLs: queries run with the asker's rights, which are
 	// all rights.
@@ -33,11 +35,11 @@ type Keeper struct {
 }
 
 // Times are how long things take.
-type Times struct{ Apply, Execute, Explain *telemetry.Sample }
+type Times struct{ Apply, Execute, Explain, Remote *telemetry.Sample }
 
 // NewTimes registers the times.
 func NewTimes(r *telemetry.Registry) Times {
-	return Times{r.Sample("prepared-query.apply"), r.Sample("prepared-query.execute"), r.Sample("prepared-query.explain")}
+	return Times{r.Sample("prepared-query.apply"), r.Sample("prepared-query.execute"), r.Sample("prepared-query.explain"), r.Sample("prepared-query.execute_remote")}
 }
 
 // Create makes a query.
