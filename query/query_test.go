@@ -111,11 +111,11 @@ func TestAQueryEndsWithItsSession(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	k := newKeeper(t)
 	for want, q := range map[string]Query{
-		"Bad NearestN '-1'":      {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
-		"DNS TTL '-1s', must be": {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
-		"Bad DNS TTL 'abc'":      {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
-		"redacted token":         {Name: "x", Token: hidden, Service: Service{Service: "x"}},
-		"parse error at 1:3":     {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
+		"NearestN: -1; allowed": {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
+		`DNS.TTL: "-1s"`:        {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
+		`DNS.TTL: "abc"`:        {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
+		`Token: "<hidden>"`:     {Name: "x", Token: hidden, Service: Service{Service: "x"}},
+		"parse error at 1:3":    {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
 	} {
 		if _, err := k.Create(t.Context(), acl.AllowAll(), &Set{q}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

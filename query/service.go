@@ -114,7 +114,7 @@ func (q *Query) validate() error {
 		return errNoSession
 	}
 	if q.Token == hidden {
-		return fmt.Errorf(errHiddenText, q.Token)
+		return errHidden
 	}
 	if err := q.Service.validate(); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (s *Service) validate() error {
 	case s.SamenessGroup != "" || s.Peer != "":
 		return errSameness
 	case f.NearestN < 0:
-		return fmt.Errorf("Bad NearestN '%d', must be >= 0", f.NearestN)
+		return fmt.Errorf("Service.Failover.NearestN: %d; allowed is 0 or more", f.NearestN)
 	case len(f.Targets) > 0 && (f.NearestN != 0 || len(f.Datacenters) > 0):
 		return errTargets
 	}
@@ -146,12 +146,8 @@ func (d *DNS) validate() error {
 	if d.TTL == "" {
 		return nil
 	}
-	ttl, err := time.ParseDuration(d.TTL)
-	if err != nil {
-		return fmt.Errorf("Bad DNS TTL '%s': %w", d.TTL, err)
-	}
-	if ttl < 0 {
-		return fmt.Errorf(errTTLTooLow, d.TTL)
+	if ttl, err := time.ParseDuration(d.TTL); err != nil || ttl < 0 {
+		return errTTL(d.TTL)
 	}
 	return nil
 }
