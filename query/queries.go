@@ -106,7 +106,7 @@ func resolve(tx *state.Tx, name, segment string) (*Query, error) {
 	if validID(name) == nil {
 		if q := Queries.Get(tx, name); q != nil {
 			if q.isTemplate() {
-				return nil, errByID
+				return nil, errByID(name)
 			}
 			return q, nil
 		}
