@@ -32,7 +32,7 @@ func (l log) Apply(ctx context.Context, c state.Command) (any, error) {
 	return l.Local.Apply(ctx, cascading{c})
 }
 
-func newKeeper(t *testing.T) *Keeper {
+func newKeeper(t testing.TB) *Keeper {
 	t.Helper()
 	tables := slices.Concat(kv.Tables(), coordinate.Tables(), catalog.Tables(), session.Tables(), Tables())
 	local, err := state.NewLocal(1, tables...)
@@ -49,7 +49,7 @@ func newKeeper(t *testing.T) *Keeper {
 	return k
 }
 
-func (k *Keeper) add(t *testing.T, q Query) string {
+func (k *Keeper) add(t testing.TB, q Query) string {
 	t.Helper()
 	id, err := k.Create(t.Context(), acl.AllowAll(), &Set{q})
 	if err != nil {
