@@ -156,3 +156,19 @@ func TestSnapshotHasWholeQueries(t *testing.T) {
 		t.Errorf("saved    %s\nrestored %s", a, b)
 	}
 }
+
+// A name of any length costs little, and a template makes no more of it than there is room for.
+func TestLongNames(t *testing.T) {
+	k := newKeeper(t)
+	k.add(t, Query{Template: Template{Type: PrefixMatch}, Service: Service{Service: "web", Tags: slices.Repeat([]string{"${name.full}"}, 300)}})
+	if r := k.run(t, strings.Repeat("x", 1<<20)); r != nil {
+		t.Errorf("got %+v", r)
+	}
+	if r := k.run(t, "short"); r == nil {
+		t.Error("the template is not found")
+	}
+	_, _, err := k.Execute(k.Log.DB().Read(), acl.AllowAll(), &Execute{Name: strings.Repeat("x", maxName)})
+	if err == nil || !strings.Contains(err.Error(), "expressions make more than 262144 bytes of the name") {
+		t.Errorf("got %v", err)
+	}
+}
