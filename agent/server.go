@@ -85,7 +85,7 @@ func (a *Agent) openServer() error {
 	}
 	a.cleanups.add(s.node.Stop)
 	if a.resolve == nil {
-		a.resolve = a.resolver(s.node.DB)
+		a.resolve = a.resolver(s.node)
 	}
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
