@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/agent/audit"
 	"lictor/agent/local"
 	"lictor/agent/logging"
 	"lictor/agent/remote"
@@ -81,6 +82,7 @@ type Agent struct {
 	views     *view.Views
 	local     *local.State
 	events    *event.Inbox
+	audit     *audit.Log
 	remote    *remote.Runner // nil unless jobs of lictor exec are allowed
 	dns       *dnsserver.Server
 	http      *httpapi.Server
@@ -147,7 +149,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openAudit, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -250,7 +252,7 @@ func (a *Agent) startLocal() error {
 func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
 		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, a.caller), Datacenter: a.cfg.Node.Datacenter,
-		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
+		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: a.dnsSettings(a.cfg),
 		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})
 	var addresses []string

@@ -97,6 +97,7 @@ func (a *Agent) newAuthority(log state.Log) *acl.Authority {
 			return index
 		}
 		s.Forget = func() {
+			a.noteReset(path)
 			if err := os.Remove(path); err != nil {
 				a.log.Warn("the file that allows one more bootstrap could not be removed", "file", path, "error", err)
 			}

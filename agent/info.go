@@ -224,7 +224,7 @@ func (a *Agent) httpConfig() httpapi.Config {
 		Log: a.log.With("module", "agent.http"), Process: process{a}, Security: func() any { return a.openings() }, Pools: pools{a}, Metrics: a.metrics, Snapshots: a.snapshots, Monitor: a.monitor, Ends: a.ctx.Done(),
 		MaxValueSize: int64(a.cfg.Limits.KVMaxValueSize), MaxTxnSize: int64(a.cfg.Limits.TxnMaxReqLen),
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,
-		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Events: a.events, Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
+		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Events: a.events, Rules: a.httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
 		Hosts: httpapi.Hosts{Own: []string{a.cfg.Node.Name, hostName()}, Domains: []string{a.cfg.DNS.Domain, a.cfg.DNS.AltDomain}, Allowed: a.cfg.HTTP.Config.AllowedHosts},
 	}
 	c.UI, c.UIPath = a.page()

@@ -100,6 +100,12 @@ func (s *Server) Reload(rules Rules) { s.guard.Store(newGuard(rules)) }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if audit := s.guard.Load().audit; audit != nil {
+		if _, ok := w.(*noted); !ok {
+			s.audited(audit, w, r)
+			return
+		}
+	}
 	if !s.AllowUnprintable && unprintable(r.URL.Path) {
 		w.WriteHeader(http.StatusBadRequest)
 		return

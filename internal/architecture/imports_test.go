@@ -19,7 +19,7 @@ var levels = map[string]int{
 	"raftstore": 6, "gossip": 6, "health": 6, "view": 6,
 	"httpapi": 7, "dnsserver": 7, "ui": 7,
 	"config": 8, "agent/logging": 8, "agent/remote": 8,
-	"agent/local": 9, "agent": 10,
+	"agent/local": 9, "agent/audit": 9, "agent": 10,
 	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 11,
 }
 
