@@ -177,7 +177,7 @@ func (a *Agent) raftConfig() raftstore.Config {
 		SegmentSize: r.LogStore.WAL.SegmentSizeMB << 20, NoFreelistSync: r.LogStore.BoltDB.NoFreelistSync,
 		DisableLogCache: r.LogStore.DisableLogCache, PreVoteDisabled: r.PreVoteDisabled,
 		Log: a.log.With("module", "agent.server"), RaftLog: logging.Hclog(a.log, "agent.server.raft"), Metrics: a.metrics,
-		Delays: new(session.Delays),
+		Delays: new(session.Delays), AtRest: &a.atRest,
 	}
 	if dir := a.dataDir(); dir != "" {
 		c.Dir = filepath.Join(dir, "raft")
