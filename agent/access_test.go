@@ -255,7 +255,7 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 }
 
 // publicMethods answer everybody.
-var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex"}
+var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex"}
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -266,6 +266,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(catalog.RegisterMethod, catalog.Register{Node: "secret-node", Address: "10.0.0.1"}))
 	add(method(catalog.DeregisterMethod, catalog.Deregister{Node: "secret-node"}))
 	add(method(coordinate.UpdateMethod, coordinate.Update{Node: "secret-node"}))
+	add(method(coordinate.NamesMethod, struct{}{}))
 	add(method(coordinate.DatacentersMethod, struct{}{}))
 	add(method(event.FireMethod, event.Event{Name: "secret-event"}))
 	add(method(kv.PutMethod, kv.Put{Key: "secret/key"}))

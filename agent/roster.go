@@ -135,6 +135,13 @@ func (r *roster) shun(id string) {
 	r.failed[id] = time.Now()
 }
 
+// trust takes back that a server was out of reach.
+func (r *roster) trust(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.failed, id)
+}
+
 // isShunned tells whether a server was out of reach a moment ago.
 func (r *roster) isShunned(id string) bool {
 	r.mu.Lock()

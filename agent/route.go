@@ -22,6 +22,7 @@ type router struct {
 	hold    time.Duration             // how long to try again while there is no leader
 	timeout time.Duration             // of one attempt
 	limit   *rate.Limiter             // of calls; nil is none
+	home    string                    // this agent's datacenter
 	count   routeCounts
 }
 
@@ -121,7 +122,7 @@ func sleep(ctx context.Context, changed <-chan struct{}, pause time.Duration) bo
 func (r *router) call(ctx context.Context, h rpc.Header, method string, args []byte, kind rpc.Traits) ([]byte, error) {
 	var reply []byte
 	choose := r.leaderOrBest
-	if kind.Anywhere || h.Direct {
+	if kind.Anywhere || h.Direct || r.abroad(h) {
 		choose = r.roster.best
 	}
 	err := r.deliver(ctx, choose, kind.Repeatable, func(ctx context.Context, t rpc.Target) error {
@@ -131,6 +132,9 @@ func (r *router) call(ctx context.Context, h rpc.Header, method string, args []b
 	})
 	return reply, err
 }
+
+// abroad tells whether a call is for another datacenter.
+func (r *router) abroad(h rpc.Header) bool { return h.Datacenter != "" && h.Datacenter != r.home }
 
 // leaderOrBest is the leader, if it is known and in reach, or else a server that will send the call on.
 func (r *router) leaderOrBest() (rpc.Target, bool) {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -31,15 +29,16 @@ import (
 
 // A server is what an agent in server mode adds: its part of the replicated state and what answers from it.
 type server struct {
-	agent    *Agent
-	node     *raftstore.Node
-	services *services
-	registry rpc.Registry[acl.Authorizer]
-	members  chan gossip.Event // what the leader's duties have to look at
-	opened   chan struct{}     // closed once all that the leader's duties use is there
-	voters   voters
-	promise  promise
-	gathered time.Time // when all expected servers were there; belongs to startBootstrap
+	agent      *Agent
+	node       *raftstore.Node
+	services   *services
+	registry   rpc.Registry[acl.Authorizer]
+	members    chan gossip.Event // what the leader's duties have to look at
+	opened     chan struct{}     // closed once all that the leader's duties use is there
+	voters     voters
+	federation *federation
+	promise    promise
+	gathered   time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
 // openServer opens the replicated state, on servers, and what methods and queries go to.
@@ -77,7 +76,8 @@ func (a *Agent) openServer() error {
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
 	a.caller, a.snapshots = s, s
-	a.views = view.New(view.Config{Log: &held{s.node, s}, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
+	s.federation = newFederation(a)
+	a.views = view.New(view.Config{Log: &held{s.node, s}, Source: s.federation, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
 	s.startBackupMetrics(a.metrics)
@@ -97,7 +97,7 @@ func maxArgs(l *config.Limits) int {
 // newRouter makes the way to the servers.
 func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
 	l := &a.cfg.Limits
-	r := &router{roster: newRoster(a.id, a.distance), leader: leader, hold: a.cfg.Raft.Performance.RPCHoldTimeout, timeout: l.RPCClientTimeout}
+	r := &router{roster: newRoster(a.id, a.distance), leader: leader, hold: a.cfg.Raft.Performance.RPCHoldTimeout, timeout: l.RPCClientTimeout, home: a.cfg.Node.Datacenter}
 	r.count = routeCounts{a.metrics.Counter("client.rpc"), a.metrics.Counter("client.rpc.exceeded"), a.metrics.Counter("client.rpc.failed")}
 	if !a.cfg.Server.Server && l.RPCRate >= 0 {
 		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
@@ -202,7 +202,7 @@ func (a *Agent) newCoordinates(node *raftstore.Node) *coordinate.Service {
 	pace := &a.cfg.Internal.Consul
 	batching := coordinate.Batching{Period: pace.UpdatePeriod, Size: pace.BatchSize, MaxBatches: pace.MaxBatches}
 	report := func(err error) { a.log.Warn("places of nodes were not written", "error", err) }
-	return &coordinate.Service{Log: node, Known: known, Datacenters: a.datacenters, Batcher: coordinate.NewBatcher(node, batching, known, report)}
+	return &coordinate.Service{Log: node, Known: known, Datacenters: a.datacenters, Names: a.datacenterNames, Batcher: coordinate.NewBatcher(node, batching, known, report)}
 }
 
 // serverAddress is where gossip has last seen the server with this id.
@@ -211,45 +211,23 @@ func (a *Agent) serverAddress(id string) (string, bool) {
 	return t.Address, ok
 }
 
-// datacenters tells where the servers of each datacenter are in the space of the WAN.
-func (a *Agent) datacenters() []coordinate.Datacenter {
-	byName := map[string]*coordinate.Datacenter{}
-	var names []string
-	if a.wan == nil {
-		return nil
-	}
-	for _, m := range a.wan.Members() {
-		if !m.Ours {
-			continue
-		}
-		dc := byName[m.Meta.Datacenter]
-		if dc == nil {
-			dc = &coordinate.Datacenter{Datacenter: m.Meta.Datacenter, AreaID: "wan"}
-			byName[m.Meta.Datacenter], names = dc, append(names, m.Meta.Datacenter)
-		}
-		if place, ok := a.wan.CachedCoordinate(m.Name); ok {
-			name := strings.TrimSuffix(m.Name, "."+m.Meta.Datacenter)
-			c := coordinate.Coordinate(place)
-			dc.Coordinates = append(dc.Coordinates, coordinate.Entry{Node: name, Coord: &c})
-		}
-	}
-	slices.Sort(names)
-	var all []coordinate.Datacenter
-	for _, name := range names {
-		all = append(all, *byName[name])
-	}
-	return all
-}
-
 // allowAll finds what a token may do. There are no ACLs yet: everybody may do everything.
 func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
 
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
-	if err := s.here(h); err != nil {
-		return err
-	}
 	kind, _ := s.registry.Traits(method)
+	if s.agent.route.abroad(h) {
+		body, err := rpc.Append(nil, args)
+		if err != nil {
+			return err
+		}
+		answer, err := s.federation.call(ctx, h, method, body, kind)
+		if err != nil {
+			return err
+		}
+		return rpc.Decode(answer, reply)
+	}
 	if here := kind.Anywhere || h.Direct; here || s.node.Leads() {
 		if err := s.dispatch(ctx, h, method, args, reply); here || !noLeader(err) {
 			return err
@@ -308,8 +286,8 @@ func (s *server) leader() (rpc.Target, bool) {
 
 // Save implements httpapi.Snapshots.
 func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(uint64, state.ReadMeta)) error {
-	if err := s.here(h); err != nil {
-		return err
+	if s.agent.route.abroad(h) {
+		return s.federation.save(ctx, h, opts, w, before)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
@@ -320,8 +298,8 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 
 // Restore implements httpapi.Snapshots.
 func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
-	if err := s.here(h); err != nil {
-		return err
+	if s.agent.route.abroad(h) {
+		return s.federation.restore(ctx, h, r)
 	}
 	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
 		h.Direct = true

@@ -106,5 +106,5 @@ func (c *Config) check(r *report) {
 	c.Mesh.check(r)
 	c.Watches.check(r)
 	c.Backup.check(r)
-	c.Federate.check(r, c.Node.Datacenter)
+	c.Federate.check(r, c)
 }

@@ -67,7 +67,7 @@ func (v *Views) thin() {
 		return
 	}
 	v.entries.Range(func(_, value any) bool {
-		if m := value.(*mirror); m.mu.TryLock() {
+		if m, ok := value.(*mirror); ok && m.mu.TryLock() {
 			if m.waiters == 0 && !m.touched.Load() {
 				m.halt(nil)
 			}
