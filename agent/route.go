@@ -76,7 +76,8 @@ func (r *router) once(ctx context.Context, t rpc.Target, try attempt) error {
 	bounded, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	err := try(bounded, t)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	var broken *rpc.ConnError // a dial has a shorter time of its own
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !errors.As(err, &broken) {
 		return rpc.Errorf(rpc.Internal, "no answer of the server at %s within %s", t.Address, r.timeout)
 	}
 	return err

@@ -67,3 +67,116 @@ func TestBlockingReadsOverDatacenters(t *testing.T) {
 		}
 	})
 }
+
+// A forwarded read costs the way there and back, and next to nothing beside.
+func TestAForwardedReadCostsOneRoundTrip(t *testing.T) {
+	Federate(t, 2, 1, 1, "", func(f *Federation) {
+		f.DC(2).Leader().Put("k", "v")
+		f.Net.Delay(f.DC(2).Leader().Addr, 39*time.Millisecond) // the network itself adds a millisecond, and a tenth of all by chance
+		for _, n := range f.DC(1).Running() {
+			n.far(2, "k")
+			for range 20 {
+				begun := time.Now()
+				if got := n.far(2, "k"); got != "v" {
+					t.Fatalf("%s read %q", n.Name, got)
+				}
+				limit := 89 * time.Millisecond
+				if !n.Server {
+					limit += 3 * time.Millisecond // to its server
+				}
+				if took := time.Since(begun); took < 78*time.Millisecond || took > limit {
+					t.Errorf("%s: a read took %s", n.Name, took)
+				}
+			}
+		}
+	})
+}
+
+// A cut link is noticed, costs local requests nothing, and is used again once it is mended.
+func TestALinkIsCutAndHealed(t *testing.T) {
+	Federate(t, 3, 1, 1, "", func(f *Federation) {
+		for i := range 3 {
+			f.DC(i+1).Leader().Put("k", "v")
+		}
+		client := f.DC(1).Node("dc1-c1")
+		if client.far(2, "k") != "v" {
+			t.Fatal("the link does not work")
+		}
+		f.Part(1, 2)
+		for range 200 { // far more than would be waited for one after the other
+			go client.Ask("GET", "/v1/kv/k?dc=dc2", "")
+		}
+		for range 20 {
+			begun := time.Now()
+			if v, err := client.Value("k", ""); v != "v" || err != nil {
+				t.Fatal(v, err)
+			}
+			if took := time.Since(begun); took > 10*time.Millisecond {
+				t.Errorf("a local read took %s", took)
+			}
+			begun = time.Now()
+			if client.far(3, "k") != "v" || time.Since(begun) > 20*time.Millisecond {
+				t.Errorf("a read of another datacenter took %s", time.Since(begun))
+			}
+			f.DC(1).Sleep(500 * time.Millisecond)
+		}
+		begun := time.Now()
+		a := client.Ask("GET", "/v1/kv/k?dc=dc2", "")
+		if a.Status != http.StatusInternalServerError || !strings.HasPrefix(a.Body, "No path to datacenter") || time.Since(begun) > 4*time.Second {
+			t.Errorf("over a cut link: %d %s after %s", a.Status, a.Body, time.Since(begun))
+		}
+		f.Net.HealAll()
+		begun = time.Now()
+		f.DC(1).Eventually("the link is used again", func() bool { return client.far(2, "k") == "v" })
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("the link was used again after %s", took)
+		}
+	})
+}
+
+// A datacenter is lost and comes back, with another server and at another address.
+func TestADatacenterIsLostAndComesBack(t *testing.T) {
+	Federate(t, 2, 1, 0, "", func(f *Federation) {
+		here, there := f.DC(1).Leader(), f.DC(2).Leader()
+		there.Put("k", "v")
+		if here.far(2, "k") != "v" {
+			t.Fatal("the link does not work")
+		}
+		there.Kill()
+		f.DC(1).Eventually("its loss is noticed", func() bool { return strings.HasPrefix(here.Get("/v1/kv/k?dc=dc2"), "No path to datacenter") })
+		f.DC(1).Sleep(time.Minute)
+		begun := time.Now()
+		if a := here.Ask("GET", "/v1/kv/k?dc=dc2", ""); a.OK() || time.Since(begun) > 10*time.Millisecond {
+			t.Errorf("a lost datacenter: %d after %s", a.Status, time.Since(begun))
+		}
+		if names := here.Datacenters(); len(names) != 2 {
+			t.Errorf("datacenters: %v", names)
+		}
+		there.Addr = "10.0.2.77"
+		there.Start()
+		f.DC(1).Eventually("it is reached again", func() bool { return here.far(2, "k") == "v" })
+		there.Quit()
+		f.DC(1).Eventually("a datacenter that has left is gone", func() bool { return len(here.Datacenters()) == 1 })
+		there.Start()
+	})
+}
+
+// While one server of another datacenter is out of reach, the others are asked.
+func TestAServerElsewhereIsReplaced(t *testing.T) {
+	Federate(t, 2, 3, 0, "", func(f *Federation) {
+		here := f.DC(1).Leader()
+		f.DC(2).Leader().Put("k", "v")
+		for _, n := range f.DC(2).Running() {
+			n.Crash()
+			f.DC(2).Leader()
+			for range 10 {
+				if a := here.Ask("GET", "/v1/kv/k?raw&dc=dc2", ""); a.Body != "v" {
+					t.Errorf("without %s: %d %s", n.Name, a.Status, a.Body)
+				}
+				f.DC(1).Sleep(200 * time.Millisecond)
+			}
+			n.Start()
+			f.Settled()
+		}
+	})
+}
