@@ -1,6 +1,7 @@
 package testcluster
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -177,6 +178,40 @@ func TestAServerElsewhereIsReplaced(t *testing.T) {
 			}
 			n.Start()
 			f.Settled()
+		}
+	})
+}
+
+// A datacenter that is slow harms nobody else: what is too much is turned away at once, and local requests stay quick.
+func TestASlowDatacenterHarmsNobody(t *testing.T) {
+	Federate(t, 3, 1, 0, "", func(f *Federation) {
+		here, slow := f.DC(1).Leader(), f.DC(2).Leader()
+		f.DC(3).Leader().Put("k", "v")
+		here.far(2, "k")
+		f.Net.Delay(slow.Addr, time.Second)
+		const many = 3000
+		answers := make(chan Answer, many)
+		for i := range many {
+			go func() { answers <- here.Ask("GET", fmt.Sprintf("/v1/kv/k%d?dc=dc2", i), "") }()
+		}
+		f.DC(1).Sleep(10 * time.Millisecond)
+		early := len(answers)
+		for range 20 {
+			begun := time.Now()
+			if a := here.Ask("PUT", "/v1/kv/local", "v"); !a.OK() || time.Since(begun) > 5*time.Millisecond {
+				t.Errorf("a local write: %d after %s", a.Status, time.Since(begun))
+			}
+			begun = time.Now()
+			if here.far(3, "k") != "v" || time.Since(begun) > 10*time.Millisecond {
+				t.Errorf("a read of another datacenter took %s", time.Since(begun))
+			}
+		}
+		count := map[int]int{}
+		for range many {
+			count[(<-answers).Status]++
+		}
+		if early < many/2 || count[http.StatusTooManyRequests] != early || count[http.StatusNotFound] != many-early {
+			t.Errorf("%d answers at once; by status %v", early, count)
 		}
 	})
 }
