@@ -204,7 +204,7 @@ func (a *Agent) monitor(level string, json bool) (<-chan []byte, func(), error) 
 // httpConfig is what the HTTP API is made of.
 func (a *Agent) httpConfig() httpapi.Config {
 	c := httpapi.Config{
-		Caller: a.caller, Views: a.views, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter, Node: a.cfg.Node.Name,
+		Caller: a.caller, Views: a.views, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter, Node: a.cfg.Node.Name, TranslateWAN: a.cfg.Network.TranslateWAN,
 		Log: a.log.With("module", "agent.http"), Process: process{a}, Pools: pools{a}, Metrics: a.metrics, Snapshots: a.snapshots, Monitor: a.monitor, Ends: a.ctx.Done(),
 		MaxValueSize: int64(a.cfg.Limits.KVMaxValueSize), MaxTxnSize: int64(a.cfg.Limits.TxnMaxReqLen),
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,

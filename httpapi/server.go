@@ -22,20 +22,21 @@ type Config struct {
 	Caller rpc.Caller  // delivers methods to a server
 	Views  *view.Views // answers queries
 	// Resolve finds what a token may do on this agent.
-	Resolve    func(ctx context.Context, token string) (acl.Authorizer, error)
-	Snapshots  Snapshots
-	Process    Process
-	Pools      Pools
-	Metrics    *telemetry.Registry
-	Monitor    Monitor
-	Services   Services // of this agent
-	Checks     Checks
-	Maintain   Maintenance // of this agent's node
-	Events     Events      // of users, that this agent has received
-	Datacenter string
-	Node       string // this agent's node
-	Log        *slog.Logger
-	Ends       <-chan struct{} // closed when the agent stops: streams end then; nil never does
+	Resolve      func(ctx context.Context, token string) (acl.Authorizer, error)
+	Snapshots    Snapshots
+	Process      Process
+	Pools        Pools
+	Metrics      *telemetry.Registry
+	Monitor      Monitor
+	Services     Services // of this agent
+	Checks       Checks
+	Maintain     Maintenance // of this agent's node
+	Events       Events      // of users, that this agent has received
+	Datacenter   string
+	TranslateWAN bool   // show WAN addresses of what is in other datacenters
+	Node         string // this agent's node
+	Log          *slog.Logger
+	Ends         <-chan struct{} // closed when the agent stops: streams end then; nil never does
 
 	MaxValueSize int64 // of a key's value, in bytes; 0 means 512 KiB
 	MaxTxnSize   int64 // of a transaction's body, in bytes; 0 means 512 KiB
@@ -167,6 +168,9 @@ func (s *Server) common() func(http.Header) {
 	policy := []string{s.DefaultPolicy}
 	return func(h http.Header) {
 		h["X-Consul-Default-Acl-Policy"] = policy
+		if s.TranslateWAN {
+			h["X-Consul-Translate-Addresses"] = isTrue
+		}
 		for k, v := range s.ResponseHeaders {
 			h.Set(k, v)
 		}

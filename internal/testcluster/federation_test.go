@@ -215,3 +215,32 @@ func TestASlowDatacenterHarmsNobody(t *testing.T) {
 		}
 	})
 }
+
+// With translate_wan_addrs what is in another datacenter is shown, and found over HTTP, at its WAN address.
+func TestWANAddressesOfOtherDatacenters(t *testing.T) {
+	Federate(t, 2, 1, 1, "translate_wan_addrs = true", func(f *Federation) {
+		there := f.DC(2).Leader()
+		body := `{"Node": "ext", "Address": "10.9.9.9", "TaggedAddresses": {"wan": "1.2.3.4"}, "Service": {"Service": "web", "Port": 80,
+			"Address": "10.9.9.8", "TaggedAddresses": {"wan": {"Address": "1.2.3.5", "Port": 8080}}}}`
+		if a := there.Ask("PUT", "/v1/catalog/register", body); !a.OK() {
+			t.Fatal(a.Body)
+		}
+		for _, n := range f.DC(1).Running() {
+			for path, want := range map[string][]string{
+				"/v1/catalog/nodes": {`"Address":"1.2.3.4"`}, "/v1/catalog/node/ext": {`"Address":"1.2.3.4"`, `"Address":"1.2.3.5"`},
+				"/v1/catalog/service/web": {`"Address":"1.2.3.4"`, `"ServiceAddress":"1.2.3.5"`, `"ServicePort":8080`},
+				"/v1/health/service/web":  {`"Address":"1.2.3.4"`, `"Address":"1.2.3.5"`, `"Port":8080`},
+			} {
+				got := n.Ask("GET", path+"?dc=dc2", "")
+				for _, w := range want {
+					if !strings.Contains(got.Body, w) {
+						t.Errorf("%s at %s lacks %s: %s", path, n.Name, w, got.Body)
+					}
+				}
+				if got.Header.Get("X-Consul-Translate-Addresses") != "true" || strings.Contains(there.Get(path), `Address":"1.2.3.4",`) {
+					t.Errorf("%s: %v, and at home %s", path, got.Header, there.Get(path))
+				}
+			}
+		}
+	})
+}
