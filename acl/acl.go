@@ -2,7 +2,10 @@
 // nothing of what is behind a resource's name.
 package acl
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A Resource is a kind of thing that access is given to.
 type Resource string
@@ -103,3 +106,23 @@ func (denyAll) ID() string                          { return "deny" }
 
 // DenyAll gives no access at all.
 func DenyAll() Authorizer { return denyAll{} }
+
+// Known tells whether there is such a resource and such an access to it.
+func Known(resource Resource, access Access) bool {
+	if !unnamed[resource] && named[resource].rule == "" && resource != Intention {
+		return false
+	}
+	return access == Read || access == Write || resource == Key && (access == List || access == WritePrefix)
+}
+
+// Reworded is an error as the token of az gets it: tokens of the same rights share results, and a denial among these
+// names whoever asked first.
+func Reworded(err error, az Authorizer) error {
+	var d *Denial
+	if !errors.As(err, &d) || d.Accessor == az.Accessor() {
+		return err
+	}
+	c := *d
+	c.Accessor = az.Accessor()
+	return &c
+}

@@ -15,11 +15,13 @@ import (
 	"lictor/acl"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/httpapi"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -58,7 +60,8 @@ func (p *porter) next() *stranger {
 func guarded(t *testing.T) (*subject, *porter, string) {
 	t.Helper()
 	p := &porter{strangers: map[string]*stranger{}}
-	s, err := newSubject(t, basis(t, t.TempDir()), `enable_debug = true node_name = "secret-node" node_meta { m = "secret" }
+	s, err := newSubject(t, basis(t, t.TempDir()), `acl { enabled = true default_policy = "deny" tokens { initial_management = "00000000-aaaa-4aaa-8aaa-000000000001" } }
+		enable_debug = true node_name = "secret-node" node_meta { m = "secret" }
 		consul { coordinate { update_period = "10ms" } }`)
 	if err != nil {
 		t.Fatal(err)
@@ -74,10 +77,12 @@ func guarded(t *testing.T) (*subject, *porter, string) {
 	s.eventually("the service is there", func() bool {
 		return strings.Contains(s.get("/v1/health/service/secret-service"), "secret-check")
 	})
+	s.put("/v1/config", `{"Kind": "service-defaults", "Name": "secret-service"}`)
 	s.put("/v1/coordinate/update", `{"Node": "secret-node", "Coord": {"Vec": [0,0,0,0,0,0,0,0], "Error": 1.5, "Height": 0.1, "Adjustment": 0}}`)
 	s.eventually("the place is there", func() bool { return strings.Contains(s.get("/v1/coordinate/nodes"), "secret-node") })
 	s.put("/v1/event/fire/secret-event", "")
 	s.eventually("the event is there", func() bool { return strings.Contains(s.get("/v1/event/list"), "secret-event") })
+	s.ask("POST", "/v1/query", `{"Name": "secret-query", "Service": {"Service": "secret-service"}}`)
 	status, text := s.ask("PUT", "/v1/session/create", `{"Name": "secret-session"}`)
 	if status != http.StatusOK {
 		t.Fatalf("%d %s", status, text)
@@ -85,12 +90,43 @@ func guarded(t *testing.T) (*subject, *porter, string) {
 	return s, p, s.fields(text)["ID"].(string)
 }
 
+// someID is an identifier of nothing.
+const someID = "12345678-0000-4000-8000-000000000000"
+
+// secretQuery is the ID of the prepared query.
+func (s *subject) secretQuery() string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(s.get("/v1/query"), `[{"ID":"`), `"`)
+	return id
+}
+
 // visits are the requests that are good apart from the token, by method and path. What is not here is asked for as it
 // stands, and with "secret" behind a slash at the end.
-func visits(session string) map[string]struct{ path, body string } {
+func visits(session, query string) map[string]struct{ path, body string } {
 	return map[string]struct{ path, body string }{
+		"POST /v1/query":                           {"", `{"Name": "secret-query", "Service": {"Service": "secret-service"}}`},
+		"GET /v1/query/":                           {query, ""},
+		"PUT /v1/query/":                           {query, `{"Name": "secret-query", "Service": {"Service": "secret-service"}}`},
+		"DELETE /v1/query/":                        {query, ""},
+		"PUT /v1/acl/policy":                       {"", `{"Name": "mine"}`},
+		"PUT /v1/acl/policy/":                      {someID, `{"Name": "mine"}`},
+		"GET /v1/acl/policy/":                      {someID, ""},
+		"DELETE /v1/acl/policy/":                   {someID, ""},
+		"PUT /v1/acl/role":                         {"", `{"Name": "mine"}`},
+		"PUT /v1/acl/role/":                        {someID, `{"Name": "mine"}`},
+		"GET /v1/acl/role/":                        {someID, ""},
+		"DELETE /v1/acl/role/":                     {someID, ""},
+		"PUT /v1/acl/token":                        {"", `{}`},
+		"PUT /v1/acl/token/":                       {someID, `{}`},
+		"GET /v1/acl/token/":                       {someID, ""},
+		"DELETE /v1/acl/token/":                    {someID, ""},
+		"POST /v1/acl/templated-policy/preview/":   {"builtin/service", `{"Name": "secret"}`},
+		"PUT /v1/agent/token/":                     {"default", `{"Token": "mine"}`},
+		"POST /v1/internal/acl/authorize":          {"", `[{"Resource": "key", "Segment": "mine", "Access": "read"}]`},
 		"PUT /v1/catalog/register":                 {"", `{"Node": "secret-node", "Address": "10.0.0.1"}`},
 		"PUT /v1/catalog/deregister":               {"", `{"Node": "secret-node"}`},
+		"PUT /v1/config":                           {"", `{"Kind": "service-defaults", "Name": "secret-service", "Protocol": "http"}`},
+		"GET /v1/config/":                          {"service-defaults/secret-service", ""},
+		"DELETE /v1/config/":                       {"service-defaults/secret-service", ""},
 		"PUT /v1/coordinate/update":                {"", `{"Node": "secret-node", "Coord": {"Vec": [0,0,0,0,0,0,0,0], "Error": 1.5}}`},
 		"GET /v1/health/state/":                    {"any", ""},
 		"GET /v1/catalog/node/":                    {"secret-node", ""},
@@ -141,12 +177,16 @@ func visits(session string) map[string]struct{ path, body string } {
 
 // public are the paths that answer everybody, and why.
 var public = map[string]string{
-	"GET /v1/status/leader":          "which server leads is told to everybody, as by Consul",
-	"GET /v1/status/peers":           "which servers there are is told to everybody, as by Consul",
-	"GET /v1/catalog/datacenters":    "which datacenters there are is no secret",
-	"GET /v1/coordinate/datacenters": "which datacenters there are is no secret",
-	"GET /v1/connect/ca/roots":       "root certificates are public",
-	"GET /v1/agent/connect/ca/roots": "root certificates are public",
+	"GET /v1/status/leader":           "which server leads is told to everybody, as by Consul",
+	"GET /v1/status/peers":            "which servers there are is told to everybody, as by Consul",
+	"GET /v1/catalog/datacenters":     "which datacenters there are is no secret",
+	"GET /v1/coordinate/datacenters":  "which datacenters there are is no secret",
+	"GET /v1/acl/replication":         "it tells nothing but that there is one datacenter",
+	"POST /v1/internal/acl/authorize": "to each its own",
+	"PUT /v1/acl/bootstrap":           "whoever comes first, once",
+	"GET /v1/acl/token/self":          "to each its own",
+	"GET /v1/connect/ca/roots":        "root certificates are public",
+	"GET /v1/agent/connect/ca/roots":  "root certificates are public",
 }
 
 var secrets = regexp.MustCompile(`secret|10\.6\.6\.6`)
@@ -155,7 +195,7 @@ var secrets = regexp.MustCompile(`secret|10\.6\.6\.6`)
 // new path is in this test by itself: if it fails, the path does not ask, or its row is missing in visits.
 func TestEveryPathAsks(t *testing.T) {
 	s, p, session := guarded(t)
-	good := visits(session)
+	good := visits(session, s.secretQuery())
 	before := s.server.node.Stats()["last_log_index"]
 	for _, e := range httpapi.Endpoints() {
 		for _, method := range e.Methods {
@@ -202,7 +242,6 @@ func judge(t *testing.T, name string, v verdict) {
 	case public[name] != "", v.status == http.StatusNotImplemented, v.status == http.StatusUnauthorized && v.text == "ACL support disabled":
 		return
 	case strings.HasPrefix(v.text, "Failed to create boolean expression evaluator"): // nothing was looked at yet
-	case name == "GET /v1/health/ingress/" && v.text == "[]": // there is nothing to ask about until there are ingress gateways
 	case !v.asked:
 		t.Errorf("%s: nobody was asked, and the answer is %d %.200s", name, v.status, v.text)
 	case v.status == http.StatusForbidden:
@@ -255,7 +294,9 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 }
 
 // publicMethods answer everybody.
-var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex"}
+var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
+	"AutoConfig.InitialConfiguration",               // which asks the token that introduces
+	"ACL.Bootstrap", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -263,8 +304,33 @@ func TestEveryMethodAsks(t *testing.T) {
 	s, p, id := guarded(t)
 	trials := map[string]trial{}
 	add := func(name string, do trial) { trials[name] = do }
+	add(method(acl.BootstrapMethod, acl.Bootstrap{}))
+	add(method(acl.SetPolicyMethod, acl.PolicyChange{Policy: acl.Policy{Name: "mine"}}))
+	add(method(acl.DeletePolicyMethod, acl.ByID{ID: someID}))
+	add(method(acl.SetRoleMethod, acl.RoleChange{Role: acl.Role{Name: "mine"}}))
+	add(method(acl.DeleteRoleMethod, acl.ByID{ID: someID}))
+	add(method(acl.SetTokenMethod, acl.TokenChange{Create: true}))
+	add(method(acl.CloneTokenMethod, acl.Clone{AccessorID: acl.AnonymousID}))
+	add(method(acl.DeleteTokenMethod, acl.ByID{ID: someID}))
+	add(method(acl.SelfMethod, struct{}{}))
+	add(method(acl.ResolveMethod, struct{}{}))
+	add(query(acl.TokenQuery, acl.OneToken{AccessorID: acl.AnonymousID}))
+	add(query(acl.TokensQuery, acl.ListTokens{}))
+	add(query(acl.PolicyQuery, acl.Named{ID: someID}))
+	add(query(acl.PoliciesQuery, acl.ListPolicies{}))
+	add(query(acl.RoleQuery, acl.Named{ID: someID}))
+	add(query(acl.RolesQuery, acl.ListRoles{}))
+	add(query(acl.AuthMethodQuery, acl.Named{Name: "x"}))
+	add(query(acl.AuthMethodsQuery, acl.ListAuthMethods{}))
+	add(query(acl.BindingRuleQuery, acl.Named{ID: someID}))
+	add(query(acl.BindingRulesQuery, acl.ListBindingRules{}))
+	add(method(ca.SignMethod, ca.SignRequest{Node: "secret-node"}))
 	add(method(catalog.RegisterMethod, catalog.Register{Node: "secret-node", Address: "10.0.0.1"}))
 	add(method(catalog.DeregisterMethod, catalog.Deregister{Node: "secret-node"}))
+	add(method(configentry.PutMethod, configentry.Put{Entry: configentry.Entry{Kind: configentry.ServiceDefaults, Name: "secret-service", Text: "{}"}}))
+	add(method(configentry.DeleteMethod, configentry.Delete{Kind: configentry.ServiceDefaults, Name: "secret-service"}))
+	add(query(configentry.GetQuery, configentry.Get{Kind: configentry.ServiceDefaults, Name: "secret-service"}))
+	add(query(configentry.ListQuery, configentry.List{}))
 	add(method(coordinate.UpdateMethod, coordinate.Update{Node: "secret-node"}))
 	add(method(coordinate.NamesMethod, struct{}{}))
 	add(method(coordinate.DatacentersMethod, struct{}{}))
@@ -275,6 +341,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(raftstore.LogStatsMethod, struct{}{}))
 	add(method(raftstore.ReadIndexMethod, raftstore.ReadIndex{}))
 	add(method(inviteMethod, nil))
+	add(method(ca.IntroduceMethod, ca.Introduce{}))
 	add(method(raftstore.PeersMethod, struct{}{}))
 	add(method(raftstore.ConfigurationMethod, struct{}{}))
 	add(method(raftstore.RemovePeerMethod, raftstore.Peer{ID: "x"}))
@@ -289,6 +356,17 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(session.LockMethod, session.Lock{Key: "secret/key", Session: id}))
 	add(method(txn.WriteMethod, txn.Ops{{KV: &txn.KVOp{Verb: "set", Key: "secret/key"}}}))
 	add(method(txn.ReadMethod, txn.Read{Ops: txn.Ops{{KV: &txn.KVOp{Verb: "get", Key: "secret/key"}}}}))
+	add(method(prepared.CreateMethod, prepared.Set{Query: prepared.Query{Name: "secret-query", Service: prepared.Service{Service: "x"}}}))
+	add(method(prepared.UpdateMethod, prepared.Set{Query: prepared.Query{ID: s.secretQuery(), Name: "mine", Service: prepared.Service{Service: "x"}}}))
+	add(method(prepared.DeleteMethod, prepared.Delete{ID: s.secretQuery()}))
+	add(query(prepared.ListQuery, prepared.List{}))
+	add(query(prepared.GetQuery, prepared.Get{ID: s.secretQuery()}))
+	add(query(prepared.ExplainQuery, prepared.Explain{Name: "secret-query"}))
+	execute, run := query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"})
+	add(execute, func(t *testing.T, s *subject, az *stranger) (any, error) { // the name of its service is told, as by Consul
+		r, err := run(t, s, az)
+		return r.(*prepared.Response).Nodes, err
+	})
 	add(query(ca.RootsQuery, struct{}{}))
 	add(query(catalog.NodesQuery, catalog.Nodes{}))
 	add(query(catalog.NodeQuery, catalog.OnNode{Node: "secret-node"}))

@@ -19,6 +19,8 @@ import (
 	"lictor/acl"
 	"lictor/agent/local"
 	"lictor/agent/logging"
+	"lictor/agent/remote"
+	"lictor/certs"
 	"lictor/config"
 	"lictor/dnsserver"
 	"lictor/event"
@@ -60,15 +62,20 @@ type Agent struct {
 	id      string // of the node
 	// current is cfg with what reloads have changed since.
 	current atomic.Pointer[config.Config]
+	// idle is what the configuration sets that has no effect in this version.
+	idle atomic.Pointer[[]config.NoEffect]
 	// described is what the configuration says of the node; Reload replaces it.
 	described atomic.Pointer[config.Node]
 	cluster   atomic.Pointer[string] // id of the cluster that this agent is part of; nil while that is not known
 	started   time.Time
 
 	network   gossip.Network
+	certs     *certs.Store
+	given     string // settings from the servers, JSON; guarded by reload once the agent runs
 	route     *router
 	snapshots httpapi.Snapshots
-	resolve   func(ctx context.Context, token string) (acl.Authorizer, error)
+	resolve   func(ctx context.Context, token string) (acl.Authorizer, error) // set before Start by tests alone
+	secrets   ownTokens
 	metrics   *telemetry.Registry
 	lan, wan  *gossip.Pool // wan is nil on client agents
 	server    *server      // nil on client agents
@@ -76,10 +83,13 @@ type Agent struct {
 	views     *view.Views
 	local     *local.State
 	events    *event.Inbox
+	remote    *remote.Runner // nil unless jobs of lictor exec are allowed
 	dns       *dnsserver.Server
 	http      *httpapi.Server
-	listeners []net.Listener // of HTTP
+	listeners []net.Listener // of HTTP and HTTPS
+	secure    []net.Listener // those of HTTPS
 	conns     *clients       // of HTTP
+	watches   watches        // of the configuration
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -106,7 +116,7 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), network: c.Network, resolve: allowAll, announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
+	a := &Agent{Config: c, cfg: loaded.Config, logs: logs, log: logs.Slog(), network: c.Network, announced: map[string]bool{}, left: make(chan struct{}), failed: make(chan error, 1)}
 	if a.network == nil {
 		a.network = gossip.Sockets()
 	}
@@ -121,6 +131,7 @@ func New(c Config) (*Agent, error) {
 
 // announce says what is odd about the configuration, once.
 func (a *Agent) announce(loaded *config.Loaded) {
+	a.idle.Store(&loaded.NoEffect)
 	for _, w := range loaded.Warnings {
 		if !a.announced[w] {
 			a.log.Warn(w)
@@ -139,13 +150,14 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.startTelemetry, a.openPools, a.openServer, a.openLocal, a.startPools, a.startEvents, a.startDNS, a.startHTTP, a.startLocal,
+		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
 		}
 	}
 	a.startJoining()
+	a.startCerts()
 	a.startBootstrap()
 	a.startNaming()
 	a.startPlacing()
@@ -202,6 +214,7 @@ func (a *Agent) startTelemetry() error {
 		return fmt.Errorf("telemetry: %w", err)
 	}
 	a.cleanups.add(func() error { a.metrics.Stop(); return nil })
+	a.declareMetrics()
 	a.metrics.GaugeFunc("version", func() float64 { return 1 }, telemetry.Label{Name: "version", Value: a.Build.Version})
 	return nil
 }
@@ -213,8 +226,9 @@ func (a *Agent) openLocal() error {
 		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(),
 		Catalog: &local.Servers{Caller: a.caller, Views: a.views, Node: a.cfg.Node.Name},
 		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
-			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, DockerHost: os.Getenv("DOCKER_HOST")},
+			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, AgentTLS: a.checkTLS(), DockerHost: os.Getenv("DOCKER_HOST")},
 		Settings:     a.localSettings(a.cfg),
+		Tokens:       a.secrets.local,
 		ClusterSize:  a.lan.NumMembers,
 		SyncInterval: a.cfg.Internal.SyncInterval,
 		SidecarPorts: local.PortRange{Min: a.cfg.Network.Ports.SidecarMin, Max: a.cfg.Network.Ports.SidecarMax},
@@ -238,9 +252,9 @@ func (a *Agent) startLocal() error {
 // startDNS listens for DNS.
 func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
-		Lookup: dnsserver.FromViews(a.views), Datacenter: a.cfg.Node.Datacenter,
+		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, nil), Datacenter: a.cfg.Node.Datacenter,
 		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
-		Token: func() string { return a.cfg.ACL.Tokens.DNS }, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
+		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})
 	var addresses []string
 	for _, l := range a.cfg.Network.Endpoints.DNS {

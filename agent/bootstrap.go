@@ -20,7 +20,7 @@ import (
 
 // inviteMethod asks a server for its promise to follow a new cluster that the first of these ids begins. It answers "" or
 // the reason not to.
-var inviteMethod = rpc.Method[[]string, string]{Name: "Servers.Invite", Anywhere: true, Repeatable: true}
+var inviteMethod = rpc.Method[[]string, string]{Name: "Servers.Invite", Anywhere: true, Repeatable: true, Servers: true}
 
 const (
 	promiseTime   = 10 * time.Second // how long a promise holds

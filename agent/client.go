@@ -35,7 +35,10 @@ func (a *Agent) openClient() error {
 		return rpc.Target{}, false
 	})
 	a.caller, a.snapshots = c, c
-	a.views = view.New(view.Config{Source: c, Datacenter: a.cfg.Node.Datacenter, HoldTimeout: a.cfg.Raft.Performance.RPCHoldTimeout,
+	if a.resolve == nil {
+		a.resolve = a.resolver(nil)
+	}
+	a.views = view.New(view.Config{Source: c, Counts: view.NewCounts(a.metrics, false), Datacenter: a.cfg.Node.Datacenter, HoldTimeout: a.cfg.Raft.Performance.RPCHoldTimeout,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	a.cleanups.add(func() error { a.views.Stop(); return nil })
 	(&services{}).queries(a.views)
@@ -164,6 +167,6 @@ func (c *client) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
-	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r)
+func (c *client) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
+	return c.agent.route.restore(ctx, c.agent.route.leaderOrBest, h, r, report)
 }

@@ -35,6 +35,8 @@ func (a *Agent) followUserEvents(events <-chan gossip.UserEvent) {
 		switch {
 		case err != nil:
 			a.log.Warn("an event cannot be read", "error", err)
+		case got != nil && got.Name == event.Exec:
+			a.takeJob(got)
 		case got != nil:
 			a.log.Debug("an event has come", "event", got.Name, "id", got.ID)
 		}

@@ -18,10 +18,10 @@ type federation struct {
 	agent *Agent
 
 	mu     sync.Mutex // guards others
-	others map[string]*remote
+	others map[string]*distant
 }
 
-func newFederation(a *Agent) *federation { return &federation{agent: a, others: map[string]*remote{}} }
+func newFederation(a *Agent) *federation { return &federation{agent: a, others: map[string]*distant{}} }
 
 // ranking is how often servers are put in order anew: how near they are is only learned with time.
 const ranking = time.Minute
@@ -87,19 +87,19 @@ func (f *federation) forget(gone []rpc.Target) {
 }
 
 // open finds a datacenter, or makes what there is to know of it.
-func (f *federation) open(name string) *remote {
+func (f *federation) open(name string) *distant {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.others[name]
 	if r == nil {
-		r = newRemote(f.agent, name)
+		r = newDistant(f.agent, name)
 		f.others[name] = r
 	}
 	return r
 }
 
 // find finds the datacenter that a call is for, which has not been sent on before.
-func (f *federation) find(h *rpc.Header) (*remote, error) {
+func (f *federation) find(h *rpc.Header) (*distant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.others[h.Datacenter]
@@ -157,7 +157,7 @@ func (f *federation) Follow(ctx context.Context, q *view.Ask, deliver func(*view
 
 // stream delivers what a server of another datacenter sends, until that ends.
 func (f *federation) stream(ctx context.Context, h rpc.Header, method string, args []byte, deliver func([]byte) error) error {
-	return f.long(&h, (*remote).streaming, func(r *remote) error {
+	return f.long(&h, (*distant).streaming, func(r *distant) error {
 		t, ok := r.roster.best()
 		if !ok {
 			return rpc.ErrNoDatacenter
@@ -168,16 +168,16 @@ func (f *federation) stream(ctx context.Context, h rpc.Header, method string, ar
 
 // save lets a server of another datacenter make an archive.
 func (f *federation) save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(uint64, state.ReadMeta)) error {
-	return f.long(&h, (*remote).transferring, func(r *remote) error { return r.route.save(ctx, r.roster.best, h, opts, w, before) })
+	return f.long(&h, (*distant).transferring, func(r *distant) error { return r.route.save(ctx, r.roster.best, h, opts, w, before) })
 }
 
 // restore sends an archive to another datacenter.
-func (f *federation) restore(ctx context.Context, h rpc.Header, archive io.Reader) error {
-	return f.long(&h, (*remote).transferring, func(r *remote) error { return r.route.restore(ctx, r.roster.best, h, archive) })
+func (f *federation) restore(ctx context.Context, h rpc.Header, archive io.Reader, report io.Writer) error {
+	return f.long(&h, (*distant).transferring, func(r *distant) error { return r.route.restore(ctx, r.roster.best, h, archive, report) })
 }
 
 // long does something that may take long, if there is room for it.
-func (f *federation) long(h *rpc.Header, where func(*remote) *room, do func(*remote) error) error {
+func (f *federation) long(h *rpc.Header, where func(*distant) *room, do func(*distant) error) error {
 	r, err := f.find(h)
 	if err != nil {
 		return err

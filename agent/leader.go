@@ -25,6 +25,7 @@ func (s *server) duties() []duty {
 		{"reap tombstones", s.reapTombstones},
 		{"write the places of nodes", s.services.coordinate.Batcher.Run},
 		{"end sessions", s.services.session.Expiry.Run},
+		{"remove expired tokens", s.services.acl.Reap},
 		{"end keys", s.services.kv.Expiry.Run},
 		{"make backups", s.backUp},
 	}
@@ -58,7 +59,7 @@ const retryDuty = time.Second
 // nodes in the catalog.
 func (s *server) establish(ctx context.Context) error {
 	a := s.agent
-	if a.cfg.Mesh.Connect.Enabled {
+	if a.hasAuthority() {
 		if err := ca.Ensure(ctx, s.node, a.clusterID(), time.Now()); err != nil {
 			a.log.Error("failed to make the first root certificate", "error", err)
 			return err
@@ -68,6 +69,12 @@ func (s *server) establish(ctx context.Context) error {
 		a.log.Error("failed to give the cluster an id", "error", err)
 		return err
 	}
+	if a.cfg.ACL.Enabled {
+		if err := s.services.acl.Begin(ctx, a.cfg.ACL.Tokens.InitialManagement); err != nil {
+			a.log.Error("failed to make the first policies and tokens", "error", err)
+			return err
+		}
+	}
 	if err := s.registerSelf(ctx); err != nil {
 		a.log.Error("failed to register this server in the catalog", "error", err)
 		return err
@@ -75,6 +82,9 @@ func (s *server) establish(ctx context.Context) error {
 	if err := s.services.raft.EnsureAutopilot(ctx, a.autopilot()); err != nil {
 		a.log.Error("failed to store the configuration of autopilot", "error", err)
 		return err
+	}
+	if err := s.services.entry.Ensure(ctx, a.cfg.Mesh.ConfigEntries.Bootstrap); err != nil { // it does not agree with what is there: not worth a cluster without a leader
+		a.log.Error("failed to write a configuration entry of config_entries.bootstrap", "error", err)
 	}
 	return a.saveKeyrings()
 }
@@ -94,6 +104,7 @@ const tombstoneAge = 15 * time.Minute
 func (s *server) reapTombstones(ctx context.Context) {
 	tick := time.NewTicker(tombstoneAge / 2)
 	defer tick.Stop()
+	took := s.agent.metrics.Sample("leader.reapTombstones")
 	var old uint64 // the newest deletion at the tick before the last one
 	last := s.newestTombstone()
 	for {
@@ -108,7 +119,7 @@ func (s *server) reapTombstones(ctx context.Context) {
 				s.agent.log.Warn("failed to reap tombstones", "error", err)
 				continue
 			}
-			s.agent.metrics.Sample("leader.reapTombstones").Since(begun)
+			took.Since(begun)
 		}
 		old, last = last, s.newestTombstone()
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"io"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -25,7 +26,10 @@ func (a *Agent) DumpMetrics(w io.Writer) error { return a.metrics.Summary().Dump
 func (a *Agent) Welcome() {
 	for _, l := range a.listeners {
 		scheme := l.Addr().Network()
-		if scheme == "tcp" {
+		switch {
+		case slices.Contains(a.secure, l):
+			scheme = "https"
+		case scheme == "tcp":
 			scheme = "http"
 		}
 		a.log.Info("HTTP API", "address", scheme+"://"+l.Addr().String())
@@ -33,7 +37,11 @@ func (a *Agent) Welcome() {
 	if path := a.pagePath(); path != "" {
 		for _, l := range a.listeners {
 			if l.Addr().Network() != "unix" {
-				a.log.Info("web page", "address", "http://"+reachable(l.Addr().String())+path)
+				scheme := "http://"
+				if slices.Contains(a.secure, l) {
+					scheme = "https://"
+				}
+				a.log.Info("web page", "address", scheme+reachable(l.Addr().String())+path)
 			}
 		}
 	}

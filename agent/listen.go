@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lictor/agent/logging"
+	"lictor/certs"
 	"lictor/config"
 	"lictor/httpapi"
 )
@@ -33,20 +35,20 @@ func (a *Agent) startHTTP() error {
 		Handler: a.http, MaxHeaderBytes: h.MaxHeaderBytes, ReadHeaderTimeout: headerTimeout,
 		ErrorLog: logging.Standard(a.log.With(logging.Module, "agent.http"), slog.LevelDebug),
 	}
-	for _, l := range a.cfg.Network.Endpoints.HTTP {
-		listener, err := a.listen(l)
-		if err != nil {
-			return portError("ports.http", err)
-		}
-		a.listeners = append(a.listeners, listener)
-		a.cleanups.add(func() error { listener.Close(); return nil }) // if the server does not come to serve it
-	}
 	a.conns = &clients{count: map[string]int{}}
 	a.conns.limit(a.cfg.Limits.HTTPMaxConns)
 	server.ConnState = a.conns.changed
-	for _, l := range a.listeners {
+	server.TLSConfig = a.certs.Incoming(certs.HTTPS) // tells the server that HTTP/2 may come
+	if len(a.cfg.Network.Endpoints.HTTPS) > 0 && !a.certs.Serves(certs.HTTPS) && !a.autoCert() {
+		a.log.Warn("ports.https is open, but there is no certificate to present: set tls.https.cert_file and tls.https.key_file, or those of tls.defaults")
+	}
+	served, err := a.listenHTTP(server.TLSConfig)
+	if err != nil {
+		return err
+	}
+	for _, l := range served {
 		a.running.Go(func() {
-			if err := server.Serve(&limited{l, a.conns}); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				a.fail(fmt.Errorf("HTTP at %s: %w", l.Addr(), err))
 			}
 		})
@@ -61,6 +63,29 @@ func (a *Agent) startHTTP() error {
 		return nil
 	})
 	return nil
+}
+
+// listenHTTP opens all listeners of the HTTP API, bounded and, for HTTPS, encrypted.
+func (a *Agent) listenHTTP(secure *tls.Config) ([]net.Listener, error) {
+	var served []net.Listener
+	for i, all := range [][]config.Listen{a.cfg.Network.Endpoints.HTTP, a.cfg.Network.Endpoints.HTTPS} {
+		for _, l := range all {
+			listener, err := a.listen(l)
+			if err != nil {
+				return nil, portError([]string{"ports.http", "ports.https"}[i], err)
+			}
+			a.cleanups.add(func() error { listener.Close(); return nil }) // if the server does not come to serve it
+			a.listeners = append(a.listeners, listener)
+			var outer net.Listener = &limited{listener, a.conns}
+			if i == 1 {
+				a.secure = append(a.secure, listener)
+				outer = newShaken(listener, a.conns, secure, a.cfg.Limits.HTTPSHandshake)
+				a.cleanups.add(outer.Close)
+			}
+			served = append(served, outer)
+		}
+	}
+	return served, nil
 }
 
 // portError names the key of the configuration that a listener fails for, and says what to do about it.
@@ -199,9 +224,12 @@ func (c *clients) enter(conn net.Conn) bool {
 
 // changed notes the end of a connection.
 func (c *clients) changed(conn net.Conn, state http.ConnState) {
-	if state != http.StateClosed && state != http.StateHijacked {
-		return
+	if state == http.StateClosed || state == http.StateHijacked {
+		c.leave(conn)
 	}
+}
+
+func (c *clients) leave(conn net.Conn) {
 	host := hostOf(conn)
 	c.mu.Lock()
 	defer c.mu.Unlock()

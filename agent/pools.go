@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"lictor/certs"
 	"lictor/config"
 	"lictor/gossip"
 	"lictor/rpc"
@@ -81,6 +82,7 @@ func (a *Agent) tags() gossip.Tags {
 		t.Bootstrap = a.cfg.Server.Bootstrap || a.cfg.Server.BootstrapExpect == 1
 		t.ReadReplica = a.cfg.Server.ReadReplica
 		t.Features = []string{"fs", "si"}
+		t.TLS = a.certs.Serves(certs.RPC)
 		if a.cfg.Server.BootstrapExpect > 1 {
 			t.Expect = a.cfg.Server.BootstrapExpect
 		}

@@ -25,7 +25,7 @@ func (a *Agent) Reload() error {
 func (a *Agent) renew() error {
 	notify("RELOADING=1")
 	defer notify("READY=1")
-	loaded, err := a.Load()
+	loaded, err := a.load()
 	if err != nil {
 		var problems config.Problems
 		if errors.As(err, &problems) {
@@ -38,6 +38,10 @@ func (a *Agent) renew() error {
 	for _, key := range config.Diff(a.cfg, fresh) {
 		a.log.Warn("changed in the configuration, but takes effect at the next start only", "key", key)
 	}
+	if err := a.certs.Load(certsConfig(fresh)); err != nil { // first, as this is what is most likely to fail
+		return fmt.Errorf("certificates: %w", err)
+	}
+	a.reviewCerts()
 	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
 		return fmt.Errorf("reload services and checks: %w", err)
 	}
@@ -45,6 +49,7 @@ func (a *Agent) renew() error {
 	a.current.Store(current)
 	a.described.Store(&current.Node)
 	a.local.Describe(a.node())
+	a.secrets.configure(&fresh.ACL.Tokens)
 	a.dns.Reload(dnsSettings(fresh))
 	level, err := logging.ParseLevel(fresh.Log.Level)
 	if err != nil {
@@ -56,7 +61,9 @@ func (a *Agent) renew() error {
 	if err := a.metrics.SetFilter(fresh.Telemetry.FilterDefault, fresh.Telemetry.PrefixFilter); err != nil {
 		return fmt.Errorf("telemetry.prefix_filter: %w", err)
 	}
+	a.replaceWatches(fresh.Watches.Definitions())
 	if a.server != nil {
+		a.server.pacer.set(&fresh.Limits.Requests)
 		r := &fresh.Raft
 		err := a.server.node.Retain(raftstore.Retention{Threshold: uint64(r.SnapshotThreshold), Interval: r.SnapshotInterval, Trailing: uint64(r.TrailingLogs)})
 		if err != nil {

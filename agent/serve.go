@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"io"
+	"slices"
 
+	"lictor/ca"
 	"lictor/rpc"
 	"lictor/view"
 )
@@ -20,10 +22,16 @@ const (
 // Answer implements rpc.Handler: calls of other agents.
 func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	abroad := s.agent.route.abroad(r.Header)
+	if r.Peer.Stranger && !slices.Contains(introducing, r.Method) {
+		return nil, errStranger
+	}
 	if r.Method == fetchMethod && abroad && r.Hops > 0 {
 		return s.federation.call(ctx, r.Header, r.Method, r.Args, rpc.Traits{Repeatable: true})
 	}
 	if r.Method == fetchMethod {
+		if err := s.pace(r, true); err != nil {
+			return nil, err
+		}
 		q := new(view.Ask)
 		if _, err := q.UnmarshalMsg(r.Args); err != nil {
 			return nil, rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
@@ -37,6 +45,14 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	kind, ok := s.registry.Traits(r.Method)
 	if !ok {
 		return nil, rpc.Errorf(rpc.NotImplemented, "unknown method %q", r.Method)
+	}
+	if kind.Servers && !r.Peer.Server {
+		return nil, errNotServer
+	}
+	if !r.Peer.Server || !kind.Servers && !r.Direct { // servers among themselves are not held up
+		if err := s.pace(r, kind.Repeatable); err != nil {
+			return nil, err
+		}
 	}
 	if abroad {
 		return s.federation.call(ctx, r.Header, r.Method, r.Args, kind)
@@ -58,6 +74,15 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	return reply, err
 }
 
+// introducing are the methods that who has no certificate yet may call.
+var introducing = []string{ca.SignMethod.Name, ca.IntroduceMethod.Name}
+
+// What callers are told whose certificate does not allow a call.
+var (
+	errStranger  = rpc.Errorf(rpc.PermissionDenied, "Permission denied: a certificate is needed for all but the calls that ask for one")
+	errNotServer = rpc.Errorf(rpc.PermissionDenied, "Permission denied: the call is for servers, and the certificate is not that of one")
+)
+
 // answer carries out an encoded call on this server.
 func (s *server) answer(ctx context.Context, h rpc.Header, method string, args []byte) ([]byte, error) {
 	az, err := s.agent.resolve(ctx, h.Token)
@@ -69,11 +94,17 @@ func (s *server) answer(ctx context.Context, h rpc.Header, method string, args [
 
 // Stream implements rpc.Handler.
 func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) error) error {
+	if r.Peer.Stranger {
+		return errStranger
+	}
 	if s.agent.route.abroad(r.Header) && (r.Hops > 0 || r.Method != followMethod) {
 		return s.federation.stream(ctx, r.Header, r.Method, r.Args, send)
 	}
 	switch r.Method {
 	case followMethod:
+		if err := s.pace(r, true); err != nil {
+			return err
+		}
 		q := new(view.Ask)
 		if _, err := q.UnmarshalMsg(r.Args); err != nil {
 			return rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
@@ -116,7 +147,7 @@ func (s *server) Transfer(ctx context.Context, r *rpc.Request, body io.Reader, r
 	case saveMethod:
 		return s.serveSave(ctx, r, reply)
 	case restoreMethod:
-		return s.Restore(ctx, r.Header, body)
+		return s.Restore(ctx, r.Header, body, reply)
 	}
 	return rpc.Errorf(rpc.NotImplemented, "unknown transfer %q", r.Method)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,10 +16,12 @@ import (
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/config"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/session"
@@ -35,9 +38,11 @@ type server struct {
 	registry   rpc.Registry[acl.Authorizer]
 	members    chan gossip.Event // what the leader's duties have to look at
 	opened     chan struct{}     // closed once all that the leader's duties use is there
+	count      *callCounts
 	voters     voters
 	federation *federation
 	promise    promise
+	pacer      pacer
 	gathered   time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
@@ -51,15 +56,21 @@ func (a *Agent) openServer() error {
 		return portError("ports.server", err)
 	}
 	l := &a.cfg.Limits
-	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns})
+	listener = counted(listener, a.metrics.Counter("rpc.accept_conn"))
+	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
 	a.cleanups.add(mux.Close)
-	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), voters: voters{turn: make(chan struct{}, 1)}}
+	introducer, err := a.newIntroducer()
+	if err != nil {
+		return err
+	}
+	s := &server{agent: a, members: make(chan gossip.Event, 1024), opened: make(chan struct{}), count: newCallCounts(a.metrics), voters: voters{turn: make(chan struct{}, 1)}}
 	a.server = s
+	s.pacer.set(&l.Requests)
 	a.route = a.newRouter(s.leader)
 	conf := a.raftConfig()
-	conf.Listener = mux.Protocol(rpc.ProtocolRaft)
+	conf.Listener = counted(mux.Protocol(rpc.ProtocolRaft), a.metrics.Counter("rpc.raft_handoff"))
 	conf.AskLeader = s.readIndex
-	calls := rpc.NewServer(rpc.ServerConfig{Calls: mux.Protocol(rpc.ProtocolCalls), Bulk: mux.Protocol(rpc.ProtocolBulk), Handler: s,
+	calls := rpc.NewServer(rpc.ServerConfig{Calls: mux.Protocol(rpc.ProtocolCalls), Bulk: mux.Protocol(rpc.ProtocolBulk), Handler: &answering{s},
 		Log: a.log.With("module", "agent.rpc"), Handshake: l.RPCHandshake, MaxArgs: maxArgs(l)})
 	conf.Lead = func(ctx context.Context, ready func()) {
 		select {
@@ -72,14 +83,20 @@ func (a *Agent) openServer() error {
 		return err
 	}
 	a.cleanups.add(s.node.Stop)
+	if a.resolve == nil {
+		a.resolve = a.resolver(s.node.DB)
+	}
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
+	rpc.Handle(&s.registry, ca.IntroduceMethod, introducer.introduce)
 	a.caller, a.snapshots = s, s
 	s.federation = newFederation(a)
-	a.views = view.New(view.Config{Log: &held{s.node, s}, Source: s.federation, Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
+	a.views = view.New(view.Config{Log: &held{s.node, s}, Source: s.federation, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
+	view.Observe(a.views, catalog.ServiceNodesQuery, catalog.NewLookups(a.metrics).Count)
+	a.metrics.Collect((&stateGauges{db: s.node.DB(), datacenter: a.cfg.Node.Datacenter}).collect)
 	s.startBackupMetrics(a.metrics)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
@@ -103,7 +120,9 @@ func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
 		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
 	}
 	r.pool = rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels,
-		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.network.Dial(ctx, t.Address) }})
+		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) {
+			return a.dialServer(ctx, t.Datacenter, t.Address)
+		}})
 	a.cleanups.add(func() error { r.pool.Stop(); return nil })
 	return r
 }
@@ -172,14 +191,19 @@ func (a *Agent) raftConfig() raftstore.Config {
 func (a *Agent) newServices(node *raftstore.Node) *services {
 	log := &held{node, a.server}
 	keys := kv.NewExpiry(node, a.log.With("module", "agent.server"))
-	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance}
+	entries := &catalog.Service{Log: node, Datacenter: a.cfg.Node.Datacenter, Distance: coordinate.Distance, Gateways: configentry.Gateways{}}
+	authority := &ca.Service{Log: node, Enabled: a.hasAuthority()}
 	return &services{
-		ca:         &ca.Service{Log: node, Enabled: a.cfg.Mesh.Connect.Enabled},
+		acl:        a.newAuthority(node),
+		ca:         authority,
+		signer:     ca.NewSigner(authority, a.cfg.Auto.Encrypt.AllowTLS, a.cfg.Node.Datacenter, a.cfg.DNS.Domain, a.cfg.DNS.AltDomain),
 		catalog:    entries,
 		coordinate: a.newCoordinates(node),
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
 		kv:         &kv.Service{Log: node, Expiry: keys},
+		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Resolve: a.captured(),
+			Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
 		}, Forget: a.forgetServer, NameOf: func(id string) string {
@@ -190,9 +214,10 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
-		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server")),
-			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin},
-		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys},
+		entry: &configentry.Service{Log: node},
+		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server"), a.metrics),
+			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin, Renewed: a.metrics.Sample("session.renew")},
+		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys, Reads: a.metrics.Sample("txn.read")},
 	}
 }
 
@@ -210,9 +235,6 @@ func (a *Agent) serverAddress(id string) (string, bool) {
 	t, ok := a.route.roster.find(id)
 	return t.Address, ok
 }
-
-// allowAll finds what a token may do. There are no ACLs yet: everybody may do everything.
-func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
 
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
@@ -255,7 +277,8 @@ func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, re
 }
 
 // dispatch carries out a call on this server.
-func (s *server) dispatch(ctx context.Context, h rpc.Header, method string, args, reply any) error {
+func (s *server) dispatch(ctx context.Context, h rpc.Header, method string, args, reply any) (err error) {
+	defer s.called(method, "internal", time.Now(), &err)
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
@@ -297,29 +320,34 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 }
 
 // Restore implements httpapi.Snapshots.
-func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader) error {
+func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
 	if s.agent.route.abroad(h) {
-		return s.federation.restore(ctx, h, r)
+		return s.federation.restore(ctx, h, r, report)
 	}
 	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
 		h.Direct = true
-		return s.agent.route.restore(ctx, s.leader, h, r)
+		return s.agent.route.restore(ctx, s.leader, h, r, report)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
 		return err
 	}
-	if err := s.services.raft.Restore(ctx, az, r); err != nil {
+	imported, err := s.services.raft.Restore(ctx, az, r)
+	if err != nil {
 		return err
 	}
 	s.changed(gossip.Event{Type: gossip.EventsLost})
 	s.agent.local.ServersChanged()
-	return nil
+	if imported == nil {
+		return nil
+	}
+	s.agent.log.Warn("restored an archive that Consul has saved", "index", imported.Index, "taken_over", imported.TakenOver, "not_supported", imported.NotSupported)
+	return json.NewEncoder(report).Encode(imported)
 }
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.
 func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, error) {
-	conn, err := a.network.Dial(ctx, address)
+	conn, err := a.dialServer(ctx, "", address)
 	if err != nil {
 		return nil, err
 	}

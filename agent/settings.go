@@ -28,11 +28,9 @@ func dnsSettings(c *config.Config) dnsserver.Settings {
 
 // httpRules are what the configuration says of who may ask for what.
 func httpRules(c *config.Config) httpapi.Rules {
-	h, l := &c.HTTP.Config, &c.Limits.Requests
+	h := &c.HTTP.Config
 	rules := httpapi.Rules{BlockEndpoints: h.Block, AllowWriteFrom: h.AllowWriteFrom}
-	if l.Mode == "permissive" || l.Mode == "enforcing" {
-		rules.Rates = httpapi.Rates{Enforce: l.Mode == "enforcing", Read: l.ReadRate, Write: l.WriteRate}
-	}
+	rules.Rates, rules.Enforce = rates(&c.Limits.Requests)
 	return rules
 }
 

@@ -85,11 +85,12 @@ func (a *savedArchive) Write(p []byte) (int, error) {
 	return n + m, err
 }
 
-// restore sends an archive to the leader. Once some of it has been read there is no second attempt.
-func (r *router) restore(ctx context.Context, choose func() (rpc.Target, bool), h rpc.Header, archive io.Reader) error {
+// restore sends an archive to the leader, and writes what it tells of it to report. Once some of it has been read there is
+// no second attempt.
+func (r *router) restore(ctx context.Context, choose func() (rpc.Target, bool), h rpc.Header, archive io.Reader, report io.Writer) error {
 	t, ok := choose()
 	if !ok {
 		return errNoServers
 	}
-	return r.pool.Transfer(ctx, t, h, restoreMethod, nil, archive, io.Discard)
+	return r.pool.Transfer(ctx, t, h, restoreMethod, nil, archive, report)
 }

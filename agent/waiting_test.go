@@ -34,7 +34,7 @@ func TestWaitingRequestsHaveSmallStacks(t *testing.T) {
 	s.eventually("all are read from by a second goroutine, as the library does while a handler runs", func() bool {
 		return runtime.NumGoroutine() >= goroutines+2*waiters
 	})
-	if each := (stacks() - before) / waiters; each > 7<<10 {
+	if each := (stacks() - before) / waiters; each > 8<<10 {
 		t.Errorf("a request that waits has %d bytes of stacks", each)
 	}
 }

@@ -65,3 +65,14 @@ func (i *Initialize) Apply(tx *state.Tx) (any, error) {
 	AuthorityTable.Insert(tx, &authority)
 	return true, nil
 }
+
+// Keep copies the roots and the authority from one state to another, for a cluster whose state is replaced by one that
+// was saved without them.
+func Keep(from, to *state.Tx) {
+	for r := range RootTable.All(from) {
+		RootTable.Insert(to, r)
+	}
+	for a := range AuthorityTable.All(from) {
+		AuthorityTable.Insert(to, a)
+	}
+}

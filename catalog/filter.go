@@ -46,6 +46,15 @@ func parse[T any](expression string) (predicate[T], error) {
 	return holds, err
 }
 
+// CheckEntryFilter tells why an expression is no filter of instances with their checks.
+func CheckEntryFilter(expression string) error {
+	if expression == "" {
+		return nil
+	}
+	_, err := parse[*Entry](expression)
+	return err
+}
+
 // Keep tells whether the expression holds for a row.
 func (f *Filter[T]) Keep(row T) (bool, error) {
 	if f == nil {

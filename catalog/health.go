@@ -14,20 +14,36 @@ func (s *Service) ServiceHealth(tx *state.Tx, az acl.Authorizer, q *ServiceHealt
 	}
 	found := selection{service: q.Service, tags: q.Tags.Items(), meta: q.NodeMeta, connect: q.Connect}
 	index := found.index(tx)
+	services := []string{q.Service}
 	if q.Ingress {
-		return l, index, nil
+		services, index = s.before(tx, q.Service, index)
+		if !az.Allow(acl.Service, q.Service, acl.Read) {
+			services, l.Filtered = nil, true
+		}
 	}
 	quiet := tx.Unwatched()
-	l.Filtered = found.each(quiet, az, func(n *Node, i *Instance) {
-		if e := entry(quiet, n, i); !q.Passing || e.passing() {
-			l.Rows = append(l.Rows, e)
-		}
-	})
+	for _, found.service = range services {
+		index = max(index, found.index(tx))
+		l.Filtered = found.each(quiet, az, func(n *Node, i *Instance) {
+			if e := entry(quiet, n, i); (!q.Ingress || i.Kind == IngressGateway) && (!q.Passing || e.passing()) {
+				l.Rows = append(l.Rows, e)
+			}
+		}) || l.Filtered
+	}
 	if l.Rows, err = filter.rows(l.Rows); err != nil {
 		return l, 0, err
 	}
 	s.sort(quiet, q.Near, len(l.Rows), func(i int) string { return l.Rows[i].Node.Node }, func(order []int) { permute(l.Rows, order) })
 	return l, index, nil
+}
+
+// before lists the gateways that let a service be reached from outside.
+func (s *Service) before(tx *state.Tx, service string, index uint64) ([]string, uint64) {
+	if s.Gateways == nil {
+		return nil, index
+	}
+	gateways, at := s.Gateways.Before(tx, service)
+	return gateways, max(index, at)
 }
 
 // entry collects what tells an instance's health.

@@ -179,7 +179,27 @@ func (s *Service) GatewayServices(tx *state.Tx, az acl.Authorizer, q *GatewaySer
 	if err := acl.Require(az, acl.Service, q.Gateway, acl.Read); err != nil {
 		return l, 0, err
 	}
-	return l, changed(tx, serviceIndex, q.Gateway, instances.Name()), nil
+	index := changed(tx, serviceIndex, q.Gateway, instances.Name())
+	if s.Gateways == nil {
+		return l, index, nil
+	}
+	behind, at := s.Gateways.Behind(tx, q.Gateway)
+	for _, g := range behind {
+		if az.Allow(acl.Service, g.Service.Name, acl.Read) {
+			l.Rows = append(l.Rows, g)
+		} else {
+			l.Filtered = true
+		}
+	}
+	return l, max(index, at), nil
+}
+
+// Gateways tells which services gateways stand before, from what catalog knows nothing of. It watches what it reads.
+type Gateways interface {
+	// Behind lists the services that a gateway stands before.
+	Behind(tx *state.Tx, gateway string) (services []*GatewayService, index uint64)
+	// Before lists the gateways through which a service is reached from outside of the mesh.
+	Before(tx *state.Tx, service string) (gateways []string, index uint64)
 }
 
 // A selection is the instances that a query asks for.

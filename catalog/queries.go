@@ -97,11 +97,14 @@ type GatewayServices struct{ Gateway string }
 
 // A GatewayService is one service behind a gateway.
 type GatewayService struct {
-	Gateway, Service         struct{ Name string }
-	GatewayKind              string
-	Port                     int    `json:",omitempty"`
-	Protocol                 string `json:",omitempty"`
-	CreateIndex, ModifyIndex uint64
+	Gateway, Service               struct{ Name string }
+	GatewayKind                    string
+	Port                           int      `json:",omitempty"`
+	Protocol                       string   `json:",omitempty"`
+	Hosts                          []string `json:",omitempty" msg:"Hosts,allownil"`
+	CAFile, CertFile, KeyFile, SNI string   `json:",omitempty"`
+	AutoHostRewrite                bool     `json:",omitempty"`
+	CreateIndex, ModifyIndex       uint64
 }
 
 // ServiceHealth asks for the instances of a service with their checks. With Connect it asks for the instances that the

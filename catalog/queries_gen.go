@@ -360,9 +360,9 @@ func (z *Entry) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *GatewayService) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 7
+	// map header, size 13
 	// string "Gateway"
-	o = append(o, 0x87, 0xa7, 0x47, 0x61, 0x74, 0x65, 0x77, 0x61, 0x79)
+	o = append(o, 0x8d, 0xa7, 0x47, 0x61, 0x74, 0x65, 0x77, 0x61, 0x79)
 	// map header, size 1
 	// string "Name"
 	o = append(o, 0x81, 0xa4, 0x4e, 0x61, 0x6d, 0x65)
@@ -382,6 +382,31 @@ func (z *GatewayService) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "Protocol"
 	o = append(o, 0xa8, 0x50, 0x72, 0x6f, 0x74, 0x6f, 0x63, 0x6f, 0x6c)
 	o = msgp.AppendString(o, z.Protocol)
+	// string "Hosts"
+	o = append(o, 0xa5, 0x48, 0x6f, 0x73, 0x74, 0x73)
+	if z.Hosts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Hosts)))
+		for za0001 := range z.Hosts {
+			o = msgp.AppendString(o, z.Hosts[za0001])
+		}
+	}
+	// string "CAFile"
+	o = append(o, 0xa6, 0x43, 0x41, 0x46, 0x69, 0x6c, 0x65)
+	o = msgp.AppendString(o, z.CAFile)
+	// string "CertFile"
+	o = append(o, 0xa8, 0x43, 0x65, 0x72, 0x74, 0x46, 0x69, 0x6c, 0x65)
+	o = msgp.AppendString(o, z.CertFile)
+	// string "KeyFile"
+	o = append(o, 0xa7, 0x4b, 0x65, 0x79, 0x46, 0x69, 0x6c, 0x65)
+	o = msgp.AppendString(o, z.KeyFile)
+	// string "SNI"
+	o = append(o, 0xa3, 0x53, 0x4e, 0x49)
+	o = msgp.AppendString(o, z.SNI)
+	// string "AutoHostRewrite"
+	o = append(o, 0xaf, 0x41, 0x75, 0x74, 0x6f, 0x48, 0x6f, 0x73, 0x74, 0x52, 0x65, 0x77, 0x72, 0x69, 0x74, 0x65)
+	o = msgp.AppendBool(o, z.AutoHostRewrite)
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
 	o = msgp.AppendUint64(o, z.CreateIndex)
@@ -485,6 +510,60 @@ func (z *GatewayService) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Protocol")
 				return
 			}
+		case "Hosts":
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Hosts = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Hosts")
+					return
+				}
+				if z.Hosts != nil && cap(z.Hosts) >= int(zb0004) {
+					z.Hosts = (z.Hosts)[:zb0004]
+				} else {
+					z.Hosts = make([]string, zb0004)
+				}
+				for za0001 := range z.Hosts {
+					z.Hosts[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Hosts", za0001)
+						return
+					}
+				}
+			}
+		case "CAFile":
+			z.CAFile, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "CAFile")
+				return
+			}
+		case "CertFile":
+			z.CertFile, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "CertFile")
+				return
+			}
+		case "KeyFile":
+			z.KeyFile, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "KeyFile")
+				return
+			}
+		case "SNI":
+			z.SNI, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "SNI")
+				return
+			}
+		case "AutoHostRewrite":
+			z.AutoHostRewrite, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "AutoHostRewrite")
+				return
+			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -511,7 +590,11 @@ func (z *GatewayService) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *GatewayService) Msgsize() (s int) {
-	s = 1 + 8 + 1 + 5 + msgp.StringPrefixSize + len(z.Gateway.Name) + 8 + 1 + 5 + msgp.StringPrefixSize + len(z.Service.Name) + 12 + msgp.StringPrefixSize + len(z.GatewayKind) + 5 + msgp.IntSize + 9 + msgp.StringPrefixSize + len(z.Protocol) + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
+	s = 1 + 8 + 1 + 5 + msgp.StringPrefixSize + len(z.Gateway.Name) + 8 + 1 + 5 + msgp.StringPrefixSize + len(z.Service.Name) + 12 + msgp.StringPrefixSize + len(z.GatewayKind) + 5 + msgp.IntSize + 9 + msgp.StringPrefixSize + len(z.Protocol) + 6 + msgp.ArrayHeaderSize
+	for za0001 := range z.Hosts {
+		s += msgp.StringPrefixSize + len(z.Hosts[za0001])
+	}
+	s += 7 + msgp.StringPrefixSize + len(z.CAFile) + 9 + msgp.StringPrefixSize + len(z.CertFile) + 8 + msgp.StringPrefixSize + len(z.KeyFile) + 4 + msgp.StringPrefixSize + len(z.SNI) + 16 + msgp.BoolSize + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
 	return
 }
 

@@ -23,6 +23,7 @@ type Service struct {
 	Datacenter string // of the nodes that are registered without one
 	// Distance estimates the round trip between two nodes; ok is false if it is not known. Nil knows of none.
 	Distance func(tx *state.Tx, a, b string) (rtt time.Duration, ok bool)
+	Gateways Gateways // nil knows of none
 }
 
 // Register writes a node with a service and checks. Who may not write the node may repeat it as it stands.

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"net/netip"
+	"time"
+)
+
 // Auto is how a client agent gets certificates, and with auto_config also its settings, from the servers.
 type Auto struct {
 	Encrypt AutoEncrypt `config:"auto_encrypt"`
@@ -48,11 +53,23 @@ type AutoStatic struct {
 	ExpirySlack  string            `config:"expiration_leeway"`       // slack of expiry
 	NotBefore    string            `config:"not_before_leeway"`       // slack of the first moment of validity
 	ClockSkew    string            `config:"clock_skew_leeway"`       // slack of clocks
+
+	Skew time.Duration `config:"-"` // ClockSkew, parsed
 }
 
 func (a *Auto) check(r *report, server bool) {
 	if a.Encrypt.TLS && server {
 		r.refuse("auto_encrypt.tls", "is for clients only: set auto_encrypt.allow_tls on servers")
+	}
+	for _, list := range []struct {
+		key   string
+		texts []string
+	}{{"auto_encrypt.ip_san", a.Encrypt.IPSAN}, {"auto_config.ip_sans", a.Config.IPSANs}} {
+		for _, text := range list.texts {
+			if _, err := netip.ParseAddr(text); err != nil {
+				r.refuse(list.key, "holds %q, which is not an IP address", text)
+			}
+		}
 	}
 	if a.Encrypt.AllowTLS && !server {
 		r.refuse("auto_encrypt.allow_tls", "is for servers only: set auto_encrypt.tls on clients")
@@ -63,7 +80,42 @@ func (a *Auto) check(r *report, server bool) {
 	if a.Config.Authorization.Enabled && !server {
 		r.refuse("auto_config.authorization.enabled", "is for servers only")
 	}
+	if a.Config.Enabled {
+		a.Config.check(r)
+	}
+	a.Config.Authorization.Static.check(r)
 	if a.Config.Enabled && a.Encrypt.TLS {
 		r.refuse("auto_config.enabled", "cannot be used together with auto_encrypt.tls")
 	}
 }
+
+// check refuses an agent that could not introduce itself.
+func (c *AutoConfig) check(r *report) {
+	if (c.IntroToken == "") == (c.IntroFile == "") {
+		r.refuse("auto_config.intro_token", "exactly one of intro_token and intro_token_file must be set")
+	}
+	if len(c.Servers) == 0 {
+		r.refuse("auto_config.server_addresses", "must name a server at least")
+	}
+}
+
+const defaultSkew = time.Minute
+
+func (s *AutoStatic) check(r *report) {
+	s.Skew = defaultSkew
+	for key, text := range map[string]string{"clock_skew_leeway": s.ClockSkew, "expiration_leeway": s.ExpirySlack, "not_before_leeway": s.NotBefore} {
+		if text == "" {
+			continue
+		}
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			r.refuse("auto_config.authorization.static."+key, "is %q, which is not a time such as \"60s\"", text)
+		}
+		if key == "clock_skew_leeway" {
+			s.Skew = d
+		}
+	}
+}
+
+// ValidNode tells whether a text can be the name of a node that servers introduce.
+func ValidNode(name string) bool { return onlyOf(name, ".-_") && len(name) <= 128 }

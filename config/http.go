@@ -17,6 +17,7 @@ type HTTP struct {
 // HTTPConfig tunes the HTTP API.
 type HTTPConfig struct {
 	Block           []string          `config:"block_endpoints" debug:"HTTPBlockEndpoints"`       // prefixes of paths that are refused
+	AllowedHosts    []string          `config:"allowed_hosts" debug:"AllowedHosts"`               // names at which browsers are answered besides this agent's own, such as "consul.example.com" or "*.example.com"
 	AllowWriteFrom  []string          `config:"allow_write_http_from" debug:"AllowWriteHTTPFrom"` // networks that may change something; none means all
 	ResponseHeaders map[string]string `config:"response_headers" debug:"HTTPResponseHeaders"`     // headers of every answer
 	UseCache        bool              `config:"use_cache" debug:"HTTPUseCache"`                   // whether ?cached reads the agent's cache
@@ -27,6 +28,11 @@ func defaultHTTP() HTTP { return HTTP{Config: HTTPConfig{UseCache: true}} }
 
 func (h *HTTP) check(r *report) {
 	h.WriteNetworks = r.networks("http_config.allow_write_http_from", h.Config.AllowWriteFrom)
+	for _, host := range h.Config.AllowedHosts {
+		if !onlyOf(strings.TrimPrefix(host, "*."), ".-_") {
+			r.refuse("http_config.allowed_hosts", "holds %q, which is not a host name such as \"consul.example.com\" or \"*.example.com\", without a port", host)
+		}
+	}
 	atLeast(r, "http_config.max_header_bytes", h.Config.MaxHeaderBytes, 0)
 	for name, content := range h.Config.ResponseHeaders {
 		if strings.ContainsAny(name, " \t\r\n:") || name == "" || strings.ContainsAny(content, "\r\n") {

@@ -21,6 +21,9 @@ type RequestLimits struct {
 	Mode      string  `config:"mode" debug:"RequestLimitsMode"`            // disabled, permissive (only logs) or enforcing
 	ReadRate  float64 `config:"read_rate" debug:"RequestLimitsReadRate"`   // reads a second; -1 means no limit
 	WriteRate float64 `config:"write_rate" debug:"RequestLimitsWriteRate"` // writes a second; -1 means no limit
+
+	SourceReadRate  float64 `config:"source_read_rate" debug:"RequestLimitsSourceReadRate"`   // reads a second from one address; -1 means no limit
+	SourceWriteRate float64 `config:"source_write_rate" debug:"RequestLimitsSourceWriteRate"` // writes a second from one address; -1 means no limit
 }
 
 // Sizes that are safe to replicate in one log entry.
@@ -31,7 +34,7 @@ const (
 
 func defaultLimits() Limits {
 	return Limits{
-		HTTPMaxConns: 200, HTTPSHandshake: 5 * time.Second, Requests: RequestLimits{Mode: "disabled", ReadRate: -1, WriteRate: -1},
+		HTTPMaxConns: 200, HTTPSHandshake: 5 * time.Second, Requests: RequestLimits{Mode: "disabled", ReadRate: -1, WriteRate: -1, SourceReadRate: -1, SourceWriteRate: -1},
 		RPCClientTimeout: time.Minute, RPCHandshake: 5 * time.Second, RPCMaxBurst: 1000, RPCMaxConns: 100, RPCRate: -1,
 		KVMaxValueSize: defaultMaxValue, TxnMaxReqLen: defaultMaxValue,
 	}

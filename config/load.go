@@ -22,6 +22,8 @@ type Options struct {
 	Dev       bool     // start from the defaults of -dev
 	Hostname  string   // default of node_name; empty asks the system
 
+	given string // JSON that is read before all files; see Under
+
 	// Interfaces gives the addresses of this host; nil asks the system.
 	Interfaces func() ([]net.Addr, error)
 
@@ -31,9 +33,10 @@ type Options struct {
 // Loaded is a configuration that an agent can start with.
 type Loaded struct {
 	Config   *Config
-	Warnings []string          // what works, but hardly as it is meant
-	NoEffect []NoEffect        // what is set, but does nothing in this version
-	Sources  Sources           // where it was read from
+	Warnings []string   // what works, but hardly as it is meant
+	NoEffect []NoEffect // what is set, but does nothing in this version
+	Sources  Sources    // where it was read from
+	options  Options
 	Origins  map[string]Origin // where each key was set, by dotted key; keys that are not in it have their default
 }
 
@@ -66,7 +69,7 @@ func Load(o Options) (*Loaded, error) {
 	if o.Dev {
 		cfg.develop()
 	}
-	l := &Loaded{Config: cfg, Sources: Sources{o.Paths, o.Format}}
+	l := &Loaded{Config: cfg, Sources: Sources{o.Paths, o.Format}, options: o}
 	d := newDecoder()
 	l.read(d, o)
 	if len(d.problems) > 0 {
@@ -83,8 +86,19 @@ func Load(o Options) (*Loaded, error) {
 	return l, nil
 }
 
+// Under loads the same sources again, over settings in JSON that they win over: those that servers give to a client agent.
+func (l *Loaded) Under(given string) (*Loaded, error) {
+	o := l.options
+	o.given = given
+	return Load(o)
+}
+
 // read decodes all sources in their order.
 func (l *Loaded) read(d *decoder, o Options) {
+	if o.given != "" {
+		d.file = "auto_config"
+		l.apply(d, []byte(o.given), "json")
+	}
 	for _, path := range o.Paths {
 		files, p := expandPath(path, o.Format)
 		if p != nil {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lictor/configentry"
 )
 
 // Mesh is the service mesh.
@@ -49,7 +51,7 @@ func defaultMesh() Mesh {
 // entryKinds are the kinds of configuration entries.
 const entryKinds = `service-defaults proxy-defaults service-router service-splitter service-resolver ingress-gateway
 	terminating-gateway service-intentions mesh exported-services sameness-group api-gateway bound-api-gateway
-	inline-certificate file-system-certificate http-route tcp-route jwt-provider control-plane-request-limit`
+	inline-certificate file-system-certificate http-route tcp-route jwt-provider`
 
 func (m *Mesh) check(r *report) {
 	if m.Connect.CAProvider != "" {
@@ -69,6 +71,13 @@ func (m *Mesh) check(r *report) {
 			}
 		}
 		if name, ok := kind.(string); ok && slices.Contains(kinds, name) {
+			e, err := configentry.Parse(entry)
+			if err == nil {
+				err = configentry.Check(e)
+			}
+			if err != nil {
+				r.refuse("config_entries.bootstrap", "entry %d (%s): %v", i, name, err)
+			}
 			continue
 		}
 		has := "no kind"

@@ -206,7 +206,7 @@ func TestNoEffectOfClosedPorts(t *testing.T) {
 
 func TestNoEffect(t *testing.T) {
 	l := mustLoad(t, Options{Fragments: []string{`data_dir = "/x" acl { enabled = true default_policy = "deny" } peering { enabled = true } segments = [{ name = "a" }] primary_datacenter = "dc1"`}})
-	checkEqual(t, "rows", l.NoEffect, []NoEffect{{"acl", "access control"}, {"segments", "network segments"}})
+	checkEqual(t, "rows", l.NoEffect, []NoEffect{{"segments", "network segments"}})
 }
 
 func TestSanitized(t *testing.T) {

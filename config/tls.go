@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"lictor/certs"
 )
 
 // TLS is encryption by certificates, for each protocol.
@@ -81,6 +83,13 @@ func (p *TLSProtocol) check(r *report, key string) {
 	}
 	if p.MinVersion != "TLS_AUTO" && r.isSet(key+".tls_min_version") {
 		r.oneOf(key+".tls_min_version", p.MinVersion, versions...)
+	}
+	set := r.isSet(key + ".tls_cipher_suites")
+	if _, err := certs.Suites(p.CipherSuites); set && err != nil {
+		r.refuse(key+".tls_cipher_suites", "%s", err)
+	}
+	if p.MinVersion == "TLSv1_3" && p.CipherSuites != "" && (set || r.isSet(key+".tls_min_version")) {
+		r.refuse(key+".tls_cipher_suites", "cannot be used together with tls_min_version TLSv1_3, whose suites are not for choosing")
 	}
 	if (p.CertFile == "") != (p.KeyFile == "") && (r.isSet(key+".cert_file") || r.isSet(key+".key_file")) {
 		r.refuse(key+".cert_file", "cert_file and key_file must be set together")

@@ -62,7 +62,7 @@ func TestAgentWithoutState(t *testing.T) {
 		}
 		settings := Defaults()
 		settings.AllowStale, settings.MaxStale = true, time.Hour
-		s := New(Config{Lookup: FromViews(agent), Datacenter: "dc1", Settings: settings})
+		s := New(Config{Lookup: FromViews(agent, "n1", nil), Datacenter: "dc1", Settings: settings})
 		defer s.Stop()
 		register := func(node, address string) {
 			t.Helper()

@@ -17,6 +17,8 @@ type Lookup interface {
 	Node(ctx context.Context, from *Place, name string) (Found[*catalog.Node], error)
 	// Address finds who has an address.
 	Address(ctx context.Context, from *Place, addr netip.Addr) (Found[Owner], error)
+	// Query executes a prepared query; nil if there is none.
+	Query(ctx context.Context, from *Place, q QueryQuestion) (Found[*QueryAnswer], error)
 	// Virtual finds the virtual address of a service in the mesh; the zero Addr if it has none.
 	Virtual(ctx context.Context, from *Place, service string) (Found[netip.Addr], error)
 }
@@ -34,6 +36,19 @@ type Place struct {
 type ServiceQuestion struct {
 	Name, Tag        string
 	Connect, Ingress bool
+}
+
+// A QueryQuestion asks what a prepared query finds. IP is where the asker is; it is needed only where an answer says so.
+type QueryQuestion struct{ Name, IP string }
+
+// A QueryAnswer is what a prepared query finds.
+type QueryAnswer struct {
+	Service    string
+	Datacenter string
+	TTL        string // "" is that of the service
+	Instances  []Instance
+	Sorted     bool // the nearest come first
+	ByIP       bool // depends on where the asker is
 }
 
 // A Freshness tells whether an answer still is what a lookup would give.

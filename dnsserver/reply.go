@@ -19,6 +19,7 @@ type reply struct {
 	rcode    int
 	foreign  bool // about a name that is not ours
 	units    []unit
+	sorted   bool // the units keep their order
 	ordered  bool // the units keep their order and are not counted
 	ns       []dns.RR
 	extra    []dns.RR // said if there is room
@@ -125,7 +126,9 @@ func (r *reply) choose(q *query, s *Settings) ([]unit, bool) {
 		return r.units, false
 	}
 	units := slices.Clone(r.units)
-	rand.Shuffle(len(units), func(i, j int) { units[i], units[j] = units[j], units[i] })
+	if !r.sorted {
+		rand.Shuffle(len(units), func(i, j int) { units[i], units[j] = units[j], units[i] })
+	}
 	if n := s.ARecordLimit; n > 0 && len(units) > n && counted(q.qtype) {
 		units = units[:n]
 	}

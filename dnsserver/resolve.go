@@ -25,6 +25,7 @@ type task struct {
 	owner    string // the question's name, as records are to bear it
 	qtype    uint16
 	name     name
+	subnet   *dns.EDNS0_SUBNET // of the question; nil if it has none
 	place    Place
 	chased   int
 	reply    *reply
@@ -32,7 +33,7 @@ type task struct {
 
 // resolve finds everything that could be said to the question.
 func (s *Server) resolve(ctx context.Context, settings *Settings, q *query, token string) *reply {
-	t := &task{Server: s, ctx: ctx, settings: settings, owner: q.name, qtype: q.qtype, reply: &reply{}}
+	t := &task{Server: s, ctx: ctx, settings: settings, owner: q.name, qtype: q.qtype, reply: &reply{}, subnet: q.subnet}
 	t.name = parse(q.name, s.domains)
 	t.place = Place{Token: token, AllowStale: settings.AllowStale, MaxStale: settings.MaxStale}
 	t.run()
@@ -86,12 +87,6 @@ func (t *task) lookup() {
 	default:
 		t.missing()
 	}
-}
-
-// query answers for a prepared query, of which there are none yet. What one gives may depend on where the asker is.
-func (t *task) query() {
-	t.reply.scoped = true
-	t.missing()
 }
 
 // missing answers that there is no such name.

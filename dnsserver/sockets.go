@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"slices"
 	"time"
@@ -98,7 +99,7 @@ func (s *Server) readUDP(c *net.UDPConn) {
 			c.WriteToUDPAddrPort(b, from)
 			continue
 		}
-		s.aside(packet[:n], func(b []byte) { c.WriteToUDPAddrPort(b, from) })
+		s.aside(packet[:n], from, func(b []byte) { c.WriteToUDPAddrPort(b, from) })
 	}
 }
 
@@ -120,7 +121,7 @@ func (s *Server) readAny(c *net.UDPConn) {
 			c.WriteMsgUDPAddrPort(b, source, from)
 			continue
 		}
-		s.aside(packet[:n], func(b []byte) { c.WriteMsgUDPAddrPort(b, source, from) })
+		s.aside(packet[:n], from, func(b []byte) { c.WriteMsgUDPAddrPort(b, source, from) })
 	}
 }
 
@@ -141,7 +142,7 @@ func askedAt(oob []byte) []byte {
 }
 
 // aside answers in a goroutine of its own, which Stop waits for. If too many are at it the question is dropped.
-func (s *Server) aside(packet []byte, send func([]byte)) {
+func (s *Server) aside(packet []byte, from netip.AddrPort, send func([]byte)) {
 	select {
 	case s.slots <- struct{}{}:
 	default:
@@ -152,7 +153,7 @@ func (s *Server) aside(packet []byte, send func([]byte)) {
 	go func() {
 		defer s.running.Done()
 		defer func() { <-s.slots }()
-		if b := s.answer(s.ctx, packet, false); b != nil {
+		if b := s.answer(asking(s.ctx, net.UDPAddrFromAddrPort(from)), packet, false); b != nil {
 			send(b)
 		}
 	}()
@@ -213,7 +214,7 @@ func (s *Server) serveTCP(ctx context.Context, c net.Conn) {
 		if _, err := io.ReadFull(c, packet[:n]); err != nil {
 			return
 		}
-		out := s.frame(ctx, packet[:n])
+		out := s.frame(asking(ctx, c.RemoteAddr()), packet[:n])
 		if out == nil {
 			return
 		}

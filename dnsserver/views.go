@@ -7,15 +7,23 @@ import (
 	"strings"
 
 	"lictor/catalog"
+	prepared "lictor/query"
 	"lictor/rpc"
 	"lictor/state"
 	"lictor/view"
 )
 
-// FromViews is a Lookup in the catalog.
-func FromViews(v *view.Views) Lookup { return &views{v} }
+// FromViews is a Lookup in the catalog for the agent on a node. Prepared queries fail over to the remotes, of which there
+// are none if they are nil.
+func FromViews(v *view.Views, node string, remotes prepared.Remotes) Lookup {
+	return &views{v, node, remotes}
+}
 
-type views struct{ all *view.Views }
+type views struct {
+	all     *view.Views
+	node    string
+	remotes prepared.Remotes
+}
 
 // options say how a read is made for a place.
 func (p *Place) options() *view.Options {
@@ -95,6 +103,18 @@ func ownersOf(h *catalog.Holders) Owner {
 		}
 	}
 	return o
+}
+
+func (v *views) Query(ctx context.Context, from *Place, q QueryQuestion) (Found[*QueryAnswer], error) {
+	a, err := view.Read(ctx, v.all, prepared.ExecuteQuery, from.options(), prepared.Execute{Name: q.Name, Agent: v.node, IP: q.IP})
+	return found(a, err, func(r *prepared.Response) *QueryAnswer {
+		if r == nil {
+			return nil
+		}
+		r = r.Elsewhere(v.remotes)
+		return &QueryAnswer{Service: r.Service, Datacenter: r.Datacenter, TTL: r.DNS.TTL, Sorted: r.Sorted, ByIP: r.ByIP,
+			Instances: instancesOf(catalog.Listing[*catalog.Entry]{Rows: r.Nodes})}
+	})
 }
 
 func (v *views) Virtual(ctx context.Context, from *Place, service string) (Found[netip.Addr], error) {

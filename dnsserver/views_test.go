@@ -31,7 +31,7 @@ func TestCatalog(t *testing.T) {
 	view.Handle(views, catalog.AddressQuery, service.AtAddress)
 	view.Handle(views, catalog.VirtualAddressQuery, service.VirtualAddress)
 	token := ""
-	s := New(Config{Lookup: FromViews(views), Datacenter: "dc1", Settings: Defaults(), Token: func() string { return token }})
+	s := New(Config{Lookup: FromViews(views, "n1", nil), Datacenter: "dc1", Settings: Defaults(), Token: func() string { return token }})
 	defer s.Stop()
 	register := func(r catalog.Register) {
 		t.Helper()

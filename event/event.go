@@ -34,6 +34,9 @@ const (
 	textBroadcast = "error broadcasting event: %w"
 )
 
+// Exec is the name of the events of lictor exec. They are no users' events, and lists do not show them.
+const Exec = "_rexec"
+
 // prefix tells, in gossip, our users' events from others.
 const prefix = "event:"
 

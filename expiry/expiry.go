@@ -116,6 +116,13 @@ func (q *Queue) Add(i Item, at time.Time) {
 	}
 }
 
+// Len is how many items have a deadline: none while the queue does not run.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.timers)
+}
+
 // set puts the deadline of an item into the order, or moves it there. The caller holds mu.
 func (q *Queue) set(i Item, at time.Time) {
 	t := q.timers[i.Name]

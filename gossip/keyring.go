@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 
 	"github.com/hashicorp/serf/serf"
@@ -39,6 +40,14 @@ type keyOperation func(*serf.KeyManager, *serf.KeyRequestOptions) (*serf.KeyResp
 
 // Encrypted reports whether the pool has a keyring.
 func (p *Pool) Encrypted() bool { return p.keys.ring != nil }
+
+// PrimaryKey is the key that the pool encrypts with, in base64; "" if it does not encrypt.
+func (p *Pool) PrimaryKey() string {
+	if p.keys.ring == nil {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString(p.keys.ring.GetPrimaryKey())
+}
 
 // SaveKeyring writes the keyring to its file now, instead of when another member has proved it. An agent that founds a
 // cluster calls it, having nobody to prove it.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lictor/catalog"
+	"lictor/process"
 )
 
 const (
@@ -37,7 +38,7 @@ func newDocker(env environment, d *catalog.CheckDefinition) (prober, error) {
 	if d.Shell != "" {
 		p.args = []string{d.Shell, "-c", strings.Join(d.ScriptArgs, " ")}
 	}
-	t := newTransport(nil)
+	t := newTransport(tlsDialer{})
 	var err error
 	p.base, err = dockerEndpoint(env.conf.DockerHost, t)
 	p.client.Transport = t
@@ -65,7 +66,7 @@ func dockerEndpoint(host string, t *http.Transport) (base string, err error) {
 func (p *dockerProber) probe(ctx context.Context) result {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	out := newTail(p.limit)
+	out := process.NewTail(p.limit)
 	code, err := p.exec(ctx, out)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

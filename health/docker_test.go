@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lictor/catalog"
+	"lictor/process"
 )
 
 func frame(stream byte, payload string) []byte {
@@ -120,10 +121,10 @@ func FuzzDemultiplex(f *testing.F) {
 	f.Add(append(frame(1, "out"), frame(2, "err")...))
 	f.Add([]byte{1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 'x'})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		out := newTail(100)
+		out := process.NewTail(100)
 		err := demultiplex(out, bytes.NewReader(in))
-		if out.total > int64(len(in)) {
-			t.Errorf("%d bytes came out of %d", out.total, len(in))
+		if out.Total() > int64(len(in)) {
+			t.Errorf("%d bytes came out of %d", out.Total(), len(in))
 		}
 		if err == nil && len(in) < 8 && len(in) > 0 {
 			t.Error("a cut header is accepted")

@@ -1,7 +1,9 @@
 package health
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 	"time"
 
@@ -17,32 +19,54 @@ type environment struct {
 
 func newEnvironment(conf Config) environment {
 	e := environment{conf: conf, systemctl: "systemctl"}
-	e.transport = newTransport(e.tls(&catalog.CheckDefinition{}))
+	e.transport = newTransport(e.dialer(&catalog.CheckDefinition{}))
 	return e
 }
 
 // newTransport makes a transport that leaves nothing behind: a check should find out whether a connection can be made,
 // and one that is not checked any more should not hold connections.
-func newTransport(c *tls.Config) *http.Transport {
-	return &http.Transport{
+func newTransport(d tlsDialer) *http.Transport {
+	t := &http.Transport{
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: 64 << 10,
-		TLSClientConfig:        c,
 	}
+	if d.config != nil {
+		t.DialTLSContext = d.DialContext
+	}
+	return t
 }
 
 // tls is the configuration of a check that speaks TLS.
 func (e environment) tls(d *catalog.CheckDefinition) *tls.Config {
-	c := e.conf.AgentTLS.Clone()
-	if c == nil {
-		c = &tls.Config{MinVersion: tls.VersionTLS12}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if e.conf.AgentTLS != nil {
+		c = e.conf.AgentTLS().Clone()
 	}
 	if d.TLSServerName != "" {
 		c.ServerName = d.TLSServerName
 	}
 	c.InsecureSkipVerify = d.TLSSkipVerify
 	return c
+}
+
+// A tlsDialer makes TLS connections, each with the certificates of its moment.
+type tlsDialer struct {
+	config func() *tls.Config
+}
+
+// dialer makes the connections of a check that speaks TLS, which may offer protocols inside.
+func (e environment) dialer(d *catalog.CheckDefinition, offers ...string) tlsDialer {
+	return tlsDialer{func() *tls.Config {
+		c := e.tls(d)
+		c.NextProtos = offers
+		return c
+	}}
+}
+
+// DialContext makes a connection and its handshake.
+func (d tlsDialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return (&tls.Dialer{Config: d.config()}).DialContext(ctx, network, address)
 }
 
 // limit is how many bytes of output a check may keep.

@@ -19,16 +19,16 @@ const maxGRPCAnswer = 64 << 10
 
 // A grpcProber asks the standard health service about a service, or the whole server: SERVING is passing.
 type grpcProber struct {
-	target, address, service string // target is address or address/service
-	credentials              credentials.TransportCredentials
+	target, address, service string                                  // target is address or address/service
+	secure                   func() credentials.TransportCredentials // of one connection
 	timeout                  time.Duration
 }
 
 func newGRPC(env environment, d *catalog.CheckDefinition) (prober, error) {
-	p := &grpcProber{target: d.GRPC, timeout: timeout(d, DefaultTimeout), credentials: insecure.NewCredentials()}
+	p := &grpcProber{target: d.GRPC, timeout: timeout(d, DefaultTimeout), secure: insecure.NewCredentials}
 	p.address, p.service, _ = strings.Cut(d.GRPC, "/")
 	if d.GRPCUseTLS {
-		p.credentials = credentials.NewTLS(env.tls(d))
+		p.secure = func() credentials.TransportCredentials { return credentials.NewTLS(env.tls(d)) }
 	}
 	return p, nil
 }
@@ -37,7 +37,7 @@ func (p *grpcProber) probe(ctx context.Context) result {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	conn, err := grpc.NewClient("passthrough:///"+p.address,
-		grpc.WithTransportCredentials(p.credentials),
+		grpc.WithTransportCredentials(p.secure()),
 		grpc.WithUserAgent(userAgent),
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,9 +28,7 @@ type h2pingProber struct {
 func newH2Ping(env environment, d *catalog.CheckDefinition) (prober, error) {
 	p := &h2pingProber{address: d.H2PING, timeout: timeout(d, DefaultTimeout), dialer: &net.Dialer{}}
 	if d.H2PingUseTLS == nil || *d.H2PingUseTLS {
-		c := env.tls(d)
-		c.NextProtos = []string{http2.NextProtoTLS}
-		p.dialer = &tls.Dialer{Config: c}
+		p.dialer = env.dialer(d, http2.NextProtoTLS)
 	}
 	return p, nil
 }

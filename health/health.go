@@ -37,9 +37,9 @@ type Config struct {
 	Log *slog.Logger
 	// Alias tells of the checks that alias checks follow. Without it alias checks are refused.
 	Alias AliasSource
-	// AgentTLS is the agent's own certificate and its authorities, for enable_agent_tls_for_checks. Each check that
-	// speaks TLS begins with a copy. Nil means the system's authorities and no certificate.
-	AgentTLS *tls.Config
+	// AgentTLS is the agent's own certificate and its authorities, for enable_agent_tls_for_checks, as they are at the
+	// moment. Each connection that speaks TLS begins with a copy. Nil means the system's authorities and no certificate.
+	AgentTLS func() *tls.Config
 	// EnableScriptChecks allows checks that run commands wherever they come from, EnableLocalScriptChecks only those
 	// that do not come over HTTP.
 	EnableScriptChecks, EnableLocalScriptChecks bool

@@ -27,7 +27,7 @@ func newHTTP(env environment, d *catalog.CheckDefinition) (prober, error) {
 	p.client.Timeout = timeout(d, DefaultTimeout)
 	p.client.Transport = env.transport
 	if d.TLSServerName != "" || d.TLSSkipVerify {
-		p.client.Transport = newTransport(env.tls(d))
+		p.client.Transport = newTransport(env.dialer(d))
 	}
 	if d.DisableRedirects {
 		p.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

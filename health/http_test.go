@@ -192,9 +192,9 @@ func TestHTTPOverTLS(t *testing.T) {
 	ok := "HTTP GET " + s.URL + ": 200 OK Output: "
 	contains(t, check(t, Config{}, catalog.CheckDefinition{HTTP: s.URL}), "critical", "certificate")
 	expect(t, check(t, Config{}, catalog.CheckDefinition{HTTP: s.URL, TLSSkipVerify: true}), "passing", ok)
-	expect(t, check(t, Config{AgentTLS: agent}, catalog.CheckDefinition{HTTP: s.URL}), "passing", ok)
-	expect(t, check(t, Config{AgentTLS: agent}, catalog.CheckDefinition{HTTP: s.URL, TLSServerName: "example.com"}), "passing", ok+"example.com")
-	contains(t, check(t, Config{AgentTLS: agent}, catalog.CheckDefinition{HTTP: s.URL, TLSServerName: "other.org"}), "critical", "not other.org")
+	expect(t, check(t, Config{AgentTLS: func() *tls.Config { return agent }}, catalog.CheckDefinition{HTTP: s.URL}), "passing", ok)
+	expect(t, check(t, Config{AgentTLS: func() *tls.Config { return agent }}, catalog.CheckDefinition{HTTP: s.URL, TLSServerName: "example.com"}), "passing", ok+"example.com")
+	contains(t, check(t, Config{AgentTLS: func() *tls.Config { return agent }}, catalog.CheckDefinition{HTTP: s.URL, TLSServerName: "other.org"}), "critical", "not other.org")
 	if agent.ServerName != "" || agent.InsecureSkipVerify {
 		t.Error("a check changed the agent's configuration")
 	}

@@ -3,6 +3,7 @@ package health
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -37,7 +38,7 @@ func TestTCPOverTLS(t *testing.T) {
 	ok := "TCP connect " + addr + ": Success"
 	contains(t, check(t, Config{}, catalog.CheckDefinition{TCP: addr, TCPUseTLS: true}), "critical", "certificate")
 	expect(t, check(t, Config{}, catalog.CheckDefinition{TCP: addr, TCPUseTLS: true, TLSSkipVerify: true}), "passing", ok)
-	expect(t, check(t, Config{AgentTLS: agent}, catalog.CheckDefinition{TCP: addr, TCPUseTLS: true, TLSServerName: "example.com"}), "passing", ok)
+	expect(t, check(t, Config{AgentTLS: func() *tls.Config { return agent }}, catalog.CheckDefinition{TCP: addr, TCPUseTLS: true, TLSServerName: "example.com"}), "passing", ok)
 	plain := website(t).Listener.Addr().String()
 	contains(t, check(t, Config{}, catalog.CheckDefinition{TCP: plain, TCPUseTLS: true}), "critical", "tls:")
 }
@@ -104,8 +105,8 @@ func TestGRPCOverTLS(t *testing.T) {
 	cert, agent := secure(t, http.NotFoundHandler())
 	addr := grpcServer(t, grpc.Creds(credentials.NewServerTLSFromCert(&cert.TLS.Certificates[0])))
 	ok := "gRPC check " + addr + ": success"
-	expect(t, check(t, Config{AgentTLS: agent}, catalog.CheckDefinition{GRPC: addr, GRPCUseTLS: true}), "passing", ok)
-	expect(t, check(t, Config{AgentTLS: agent}, catalog.CheckDefinition{GRPC: addr, GRPCUseTLS: true, TLSServerName: "example.com"}), "passing", ok)
+	expect(t, check(t, Config{AgentTLS: func() *tls.Config { return agent }}, catalog.CheckDefinition{GRPC: addr, GRPCUseTLS: true}), "passing", ok)
+	expect(t, check(t, Config{AgentTLS: func() *tls.Config { return agent }}, catalog.CheckDefinition{GRPC: addr, GRPCUseTLS: true, TLSServerName: "example.com"}), "passing", ok)
 	expect(t, check(t, Config{}, catalog.CheckDefinition{GRPC: addr, GRPCUseTLS: true, TLSSkipVerify: true}), "passing", ok)
 	contains(t, check(t, Config{}, catalog.CheckDefinition{GRPC: addr, GRPCUseTLS: true}), "critical", "certificate")
 }
@@ -149,7 +150,7 @@ func TestH2Ping(t *testing.T) {
 
 	s, agent := secure(t, http.NotFoundHandler())
 	addr = s.Listener.Addr().String()
-	expect(t, check(t, Config{AgentTLS: agent}, catalog.CheckDefinition{H2PING: addr}), "passing", h2PingSuccess)
+	expect(t, check(t, Config{AgentTLS: func() *tls.Config { return agent }}, catalog.CheckDefinition{H2PING: addr}), "passing", h2PingSuccess)
 	expect(t, check(t, Config{}, catalog.CheckDefinition{H2PING: addr, TLSSkipVerify: true}), "passing", h2PingSuccess)
 	contains(t, check(t, Config{}, catalog.CheckDefinition{H2PING: addr}), "critical", "certificate")
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lictor/catalog"
+	"lictor/process"
 )
 
 // An osServiceProber asks systemd about a unit: active is passing, all else is critical.
@@ -28,8 +29,8 @@ func (p *osServiceProber) probe(ctx context.Context) result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	out := newTail(DefaultOutputMaxSize)
-	code, err := execute(ctx, out, []string{p.systemctl, "is-active", "--", p.service})
+	out := process.NewTail(DefaultOutputMaxSize)
+	code, err := process.Run(ctx, process.Command{Args: []string{p.systemctl, "is-active", "--", p.service}, Output: out})
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return timedOut(p.timeout, out)
@@ -44,8 +45,8 @@ func (p *osServiceProber) probe(ctx context.Context) result {
 }
 
 // state is what systemctl printed.
-func state(out *tail, otherwise string) string {
-	if text := strings.TrimSpace(out.text()); text != "" {
+func state(out *process.Tail, otherwise string) string {
+	if text := strings.TrimSpace(out.Text()); text != "" {
 		return text
 	}
 	return otherwise

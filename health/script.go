@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"time"
 
 	"lictor/catalog"
+	"lictor/process"
 )
-
-// outputGrace is how long a command's output is awaited once the command itself is gone, in case that something it left
-// behind holds it open.
-const outputGrace = time.Second
 
 // A scriptProber runs a command: exit code 0 is passing, 1 is a warning, all else is critical.
 type scriptProber struct {
@@ -28,8 +24,8 @@ func newScript(env environment, d *catalog.CheckDefinition) (prober, error) {
 func (p *scriptProber) probe(ctx context.Context) result {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	out := newTail(p.limit)
-	code, err := execute(ctx, out, p.args)
+	out := process.NewTail(p.limit)
+	code, err := process.Run(ctx, process.Command{Args: p.args, Output: out})
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return timedOut(p.timeout, out)
 	}
@@ -40,38 +36,21 @@ func (p *scriptProber) probe(ctx context.Context) result {
 }
 
 // timedOut is the result of a command that took too long.
-func timedOut(after time.Duration, out *tail) result {
+func timedOut(after time.Duration, out *process.Tail) result {
 	text := fmt.Sprintf("Timed out (%s) running check", after)
-	if out.total > 0 {
-		text += "\n\n" + out.text()
+	if out.Total() > 0 {
+		text += "\n\n" + out.Text()
 	}
 	return critical(text)
 }
 
 // exited is the result of a command that ended by itself.
-func exited(code int, out *tail) result {
+func exited(code int, out *process.Tail) result {
 	switch code {
 	case 0:
-		return passing(out.text())
+		return passing(out.Text())
 	case 1:
-		return warning(out.text())
+		return warning(out.Text())
 	}
-	return critical(out.text())
-}
-
-// execute runs a command and tells its exit code, -1 if a signal ended it. When ctx is done it kills the command with
-// all that it started.
-func execute(ctx context.Context, out *tail, args []string) (code int, err error) {
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.WaitDelay = outputGrace
-	inGroup(cmd)
-	if err := cmd.Start(); err != nil {
-		return -1, err
-	}
-	err = cmd.Wait()
-	if cmd.ProcessState == nil {
-		return -1, err
-	}
-	return cmd.ProcessState.ExitCode(), nil
+	return critical(out.Text())
 }

@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
@@ -25,7 +24,7 @@ type tcpProber struct {
 func newTCP(env environment, d *catalog.CheckDefinition) (prober, error) {
 	p := &tcpProber{address: d.TCP, timeout: timeout(d, DefaultTimeout), dialer: &net.Dialer{}}
 	if d.TCPUseTLS {
-		p.dialer = &tls.Dialer{Config: env.tls(d)}
+		p.dialer = env.dialer(d)
 	}
 	return p, nil
 }

@@ -38,7 +38,7 @@ func (s *Server) agentChecks(w http.ResponseWriter, r *http.Request) (any, error
 	all := map[string]*catalog.Check{}
 	for id, row := range s.Checks.Checks() {
 		if onCheck(az, s.Node, row.ServiceName, acl.Read) != nil {
-			w.Header()["X-Consul-Results-Filtered-By-Acls"] = isTrue
+			markFiltered(w, r)
 			continue
 		}
 		keep, err := filter.Keep(row)

@@ -45,7 +45,15 @@ func (s *Server) agentMembers(w http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	all := slices.DeleteFunc(s.Pools.Members(q.Get("wan") != ""), func(m Member) bool { return !az.Allow(acl.Node, m.Name, acl.Read) })
+	filtered := false
+	all := slices.DeleteFunc(s.Pools.Members(q.Get("wan") != ""), func(m Member) bool {
+		hidden := !az.Allow(acl.Node, m.Name, acl.Read)
+		filtered = filtered || hidden
+		return hidden
+	})
+	if filtered {
+		markFiltered(w, r)
+	}
 	filter, err := catalog.NewFilter[Member](q.Get("filter"))
 	if err != nil {
 		return nil, err

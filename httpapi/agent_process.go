@@ -37,6 +37,14 @@ func (s *Server) agentHost(w http.ResponseWriter, r *http.Request) (any, error) 
 	return s.Process.Host()
 }
 
+// agentSecurity answers GET /v1/agent/security.
+func (s *Server) agentSecurity(w http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.require(r, acl.Agent, s.Node, acl.Read); err != nil {
+		return nil, err
+	}
+	return s.Security(), nil
+}
+
 // agentVersion answers GET /v1/agent/version.
 func (s *Server) agentVersion(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := s.require(r, acl.Agent, s.Node, acl.Read); err != nil {

@@ -41,7 +41,7 @@ func (s *Server) agentServices(w http.ResponseWriter, r *http.Request) (any, err
 	all := map[string]*AgentService{}
 	for id, row := range s.Services.Services() {
 		if !az.Allow(acl.Service, row.Service, acl.Read) {
-			w.Header()["X-Consul-Results-Filtered-By-Acls"] = isTrue
+			markFiltered(w, r)
 			continue
 		}
 		shown := showService(row, s.Datacenter)

@@ -30,7 +30,7 @@ func (s *Server) catalogRegister(_ http.ResponseWriter, r *http.Request) (any, e
 	if err := decode(r, &reg, catalogNames); err != nil {
 		return nil, err
 	}
-	return catalog.RegisterMethod.Call(r.Context(), s.Caller, rpc.Header{Token: token(r), Datacenter: reg.Datacenter}, &reg)
+	return countedCall(s, r, catalog.RegisterMethod, reg.Datacenter, &reg)
 }
 
 // catalogDeregister answers PUT /v1/catalog/deregister.
@@ -39,7 +39,16 @@ func (s *Server) catalogDeregister(_ http.ResponseWriter, r *http.Request) (any,
 	if err := decode(r, &d, catalogNames); err != nil {
 		return nil, err
 	}
-	return catalog.DeregisterMethod.Call(r.Context(), s.Caller, rpc.Header{Token: token(r), Datacenter: d.Datacenter}, &d)
+	return countedCall(s, r, catalog.DeregisterMethod, d.Datacenter, &d)
+}
+
+// countedCall makes a method call of the catalog, for which the body has said which datacenter is meant.
+func countedCall[A, R any](s *Server, r *http.Request, m rpc.Method[A, R], datacenter string, args *A) (R, error) {
+	count := s.counts[m.Name]
+	count.ask()
+	answer, err := m.Call(r.Context(), s.Caller, rpc.Header{Token: token(r), Datacenter: datacenter}, args)
+	count.done(r, err)
+	return answer, err
 }
 
 // catalogDatacenters answers GET /v1/catalog/datacenters: the nearest first.
@@ -49,6 +58,8 @@ func (s *Server) catalogDatacenters(w http.ResponseWriter, r *http.Request) (any
 		return nil, err
 	}
 	s.cached.note(w, r, "datacenters")
+	s.counts[datacentersRead].ask()
+	s.counts[datacentersRead].done(r, nil)
 	return names, nil
 }
 
@@ -163,7 +174,9 @@ func answerCatalog[A comparable, R any](s *Server, w http.ResponseWriter, r *htt
 		return nil, err
 	}
 	opts.Cached = asksCached(r) && !asksFresh(r)
+	s.counts[q.Name].ask()
 	answer, err := view.Read(r.Context(), s.Views, q, opts, args)
+	s.counts[q.Name].done(r, err)
 	if err != nil {
 		writeMeta(w.Header(), 0, state.ReadMeta{})
 		return nil, err
@@ -190,7 +203,7 @@ func writeCatalogMeta[R any](h http.Header, answer view.Answer[R], opts *view.Op
 	case state.Stale:
 		h["X-Consul-Effective-Consistency"] = fromAny
 	}
-	if f, ok := any(answer.Value()).(interface{ FilteredByACLs() bool }); ok && f.FilteredByACLs() {
+	if f, ok := any(answer.Value()).(interface{ FilteredByACLs() bool }); ok && f.FilteredByACLs() && opts.Token != "" { // who brings no token is not told
 		h["X-Consul-Results-Filtered-By-Acls"] = isTrue
 	}
 }

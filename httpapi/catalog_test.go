@@ -287,7 +287,7 @@ func TestFilteredByACLs(t *testing.T) {
 	s.az = acl.AllowAll()
 	s.register("n", "web", 80, "passing")
 	for _, path := range []string{"/v1/catalog/services", "/v1/catalog/service/web", "/v1/health/service/web", "/v1/catalog/node/n", "/v1/health/checks/web"} {
-		if _, h, body := s.do("GET", path, ""); h.Get("X-Consul-Results-Filtered-By-Acls") != "true" || strings.Contains(body, "80") {
+		if _, h, body := s.do("GET", path+"?token=x", ""); h.Get("X-Consul-Results-Filtered-By-Acls") != "true" || strings.Contains(body, "80") {
 			t.Errorf("%s: %v %s", path, h, body)
 		}
 	}

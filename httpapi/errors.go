@@ -23,6 +23,7 @@ var statusOf = map[rpc.Code]int{
 	rpc.NotFound:         http.StatusNotFound,
 	rpc.Conflict:         http.StatusConflict,
 	rpc.PermissionDenied: http.StatusForbidden,
+	"acl_disabled":       http.StatusUnauthorized,
 	rpc.NoLeader:         http.StatusInternalServerError,
 	rpc.NoDatacenter:     http.StatusInternalServerError,
 	rpc.NotImplemented:   http.StatusNotImplemented,

@@ -53,8 +53,11 @@ func (s *Server) eventList(w http.ResponseWriter, r *http.Request) (any, error) 
 	var deadline <-chan time.Time
 	for {
 		all, changed := s.Events.Events()
+		filtered := false
 		found := slices.DeleteFunc(slices.Clone(all), func(e *event.Event) bool {
-			return name != "" && e.Name != name || !az.Allow(acl.Event, e.Name, acl.Read)
+			hidden := (name == "" || e.Name == name) && e.Name != event.Exec && !az.Allow(acl.Event, e.Name, acl.Read)
+			filtered = filtered || hidden
+			return e.Name == event.Exec || name != "" && e.Name != name || hidden
 		})
 		index := uint64(1)
 		if n := len(found); n > 0 {
@@ -67,6 +70,9 @@ func (s *Server) eventList(w http.ResponseWriter, r *http.Request) (any, error) 
 		}
 		if index != opts.MinIndex || !waitFor(r.Context(), changed, deadline) {
 			w.Header()["X-Consul-Index"] = []string{strconv.FormatUint(index, 10)}
+			if filtered {
+				markFiltered(w, r)
+			}
 			return append([]*event.Event{}, found...), nil
 		}
 	}

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/time/rate"
-
+	"lictor/pace"
 	"lictor/rpc"
+	"lictor/telemetry"
 )
 
 // What a request is told that the configuration does not let in: Consul's texts.
@@ -20,15 +20,10 @@ const (
 
 // Rules are what the configuration says of who may ask for what. Reload changes them.
 type Rules struct {
-	BlockEndpoints []string // prefixes of paths that are refused
-	AllowWriteFrom []string // networks, as CIDRs, that may change something; none means all
-	Rates          Rates
-}
-
-// Rates bound the requests that need the servers, a second; 0 or less is no bound.
-type Rates struct {
-	Enforce     bool // refuse what is beyond the bounds; otherwise it is logged alone
-	Read, Write float64
+	BlockEndpoints []string   // prefixes of paths that are refused
+	AllowWriteFrom []string   // networks, as CIDRs, that may change something; none means all
+	Rates          pace.Rates // of the requests that need the servers
+	Enforce        bool       // refuse what is beyond the rates; otherwise it is logged alone
 }
 
 // A guard refuses requests for what the rules say.
@@ -36,13 +31,12 @@ type guard struct {
 	blocked []string       // prefixes of paths
 	writers []netip.Prefix // that may change something; none means all
 	enforce bool
-	reads   *rate.Limiter // nil is no bound
-	writes  *rate.Limiter
+	pacing  *pace.Pace
 }
 
 // newGuard takes networks that have been checked by who read the configuration; others let nobody in.
 func newGuard(rules Rules) *guard {
-	g := &guard{blocked: rules.BlockEndpoints, enforce: rules.Rates.Enforce, reads: limiter(rules.Rates.Read), writes: limiter(rules.Rates.Write)}
+	g := &guard{blocked: rules.BlockEndpoints, enforce: rules.Enforce, pacing: pace.New(rules.Rates)}
 	for _, w := range rules.AllowWriteFrom {
 		p, err := netip.ParsePrefix(w)
 		if err != nil {
@@ -51,14 +45,6 @@ func newGuard(rules Rules) *guard {
 		g.writers = append(g.writers, p)
 	}
 	return g
-}
-
-// limiter lets a second's worth of requests come at once.
-func limiter(perSecond float64) *rate.Limiter {
-	if perSecond <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(perSecond), max(int(perSecond), 1))
 }
 
 // check tells why a request is not let in.
@@ -87,13 +73,45 @@ func reads(r *http.Request) bool {
 // errRate tells that a request is beyond the configured rate.
 var errRate = rpc.Errorf(rpc.Limited, "rate limit exceeded, try again later")
 
+// exceededCounts are the counters of consul.rpc.rate_limit.exceeded, by whether the request reads and whether the rate is
+// enforced.
+func (s *Server) exceededCounts() (all [4]*telemetry.Counter) {
+	for i := range all {
+		op, mode := "write", "permissive"
+		if i&1 != 0 {
+			op = "read"
+		}
+		if i&2 != 0 {
+			mode = "enforcing"
+		}
+		all[i] = s.Metrics.Counter("rpc.rate_limit.exceeded", telemetry.Label{Name: "limit_type", Value: "global/" + op},
+			telemetry.Label{Name: "op", Value: op}, telemetry.Label{Name: "mode", Value: mode})
+	}
+	return all
+}
+
+// beyond counts a request that is beyond the rates.
+func (s *Server) beyond(g *guard, r *http.Request) {
+	i := 0
+	if reads(r) {
+		i |= 1
+	}
+	if g.enforce {
+		i |= 2
+	}
+	s.exceeded[i].Inc()
+}
+
 // pace tells whether a request that needs the servers is beyond the rates.
 func (g *guard) pace(r *http.Request) error {
-	bound := g.writes
-	if reads(r) {
-		bound = g.reads
+	if strings.HasPrefix(r.URL.Path, "/v1/agent/") || strings.HasPrefix(r.URL.Path, "/v1/status/") {
+		return nil
 	}
-	if bound == nil || strings.HasPrefix(r.URL.Path, "/v1/agent/") || strings.HasPrefix(r.URL.Path, "/v1/status/") || bound.Allow() {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr // of a unix socket
+	}
+	if g.pacing.Allow(reads(r), host) {
 		return nil
 	}
 	return errRate

@@ -25,10 +25,13 @@ func (s *Server) kvGet(w http.ResponseWriter, r *http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if answer.Value() == nil && key != "" {
+		if answer.Value().Filtered {
+			markFiltered(w, r)
+		}
+		if answer.Value().Keys == nil && key != "" {
 			return notFound(w)
 		}
-		if answer.Value() == nil {
+		if answer.Value().Keys == nil {
 			return []string{}, nil
 		}
 		return writeAnswer(s, w, r, answer)
@@ -37,7 +40,10 @@ func (s *Server) kvGet(w http.ResponseWriter, r *http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(answer.Value()) == 0 {
+		if answer.Value().Filtered {
+			markFiltered(w, r)
+		}
+		if len(answer.Value().Entries) == 0 {
 			return notFound(w)
 		}
 		return writeAnswer(s, w, r, answer)

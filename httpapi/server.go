@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"lictor/acl"
+	prepared "lictor/query"
 	"lictor/rpc"
 	"lictor/telemetry"
 	"lictor/view"
@@ -22,16 +23,22 @@ type Config struct {
 	Caller rpc.Caller  // delivers methods to a server
 	Views  *view.Views // answers queries
 	// Resolve finds what a token may do on this agent.
-	Resolve      func(ctx context.Context, token string) (acl.Authorizer, error)
+	Resolve func(ctx context.Context, token string) (acl.Authorizer, error)
+	// DefaultToken is the secret of requests that bring none; nil is none. SetToken changes one of the agent's own.
+	DefaultToken func() string
+	SetToken     func(name, secret string) error
+	ACLs         bool // there are ACLs
 	Snapshots    Snapshots
 	Process      Process
+	Security     func() any // what of the agent is open, and what closes it
 	Pools        Pools
 	Metrics      *telemetry.Registry
 	Monitor      Monitor
 	Services     Services // of this agent
 	Checks       Checks
-	Maintain     Maintenance // of this agent's node
-	Events       Events      // of users, that this agent has received
+	Maintain     Maintenance      // of this agent's node
+	Events       Events           // of users, that this agent has received
+	Remotes      prepared.Remotes // other datacenters; nil if there are none
 	Datacenter   string
 	TranslateWAN bool   // show WAN addresses of what is in other datacenters
 	Node         string // this agent's node
@@ -43,9 +50,12 @@ type Config struct {
 
 	ResponseHeaders  map[string]string
 	DefaultPolicy    string // of ACLs, as told in each answer; "" means allow
+	DownPolicy       string // of ACLs
 	AllowUnprintable bool   // in paths
 	Rules            Rules  // at the start; see Reload
 	EnableDebug      bool   // serve /debug/pprof
+
+	Hosts Hosts // names at which browsers are answered
 
 	UI     http.Handler // the web page; nil means that there is none
 	UIPath string       // below which it is, clean and with a slash at both ends
@@ -54,9 +64,11 @@ type Config struct {
 // A Server answers the HTTP API. It is an http.Handler; listening is its owner's business.
 type Server struct {
 	Config
-	mux    *http.ServeMux
-	guard  atomic.Pointer[guard]
-	cached cachedMarks
+	mux      *http.ServeMux
+	guard    atomic.Pointer[guard]
+	cached   cachedMarks
+	counts   map[string]*apiCounts // of the catalog
+	exceeded [4]*telemetry.Counter // requests beyond the rates; see Server.beyond
 }
 
 // New makes a Server of all routes.
@@ -71,6 +83,8 @@ func New(c Config) *Server {
 		c.DefaultPolicy = "allow"
 	}
 	s := &Server{Config: c, mux: http.NewServeMux()}
+	s.counts = s.catalogCounts()
+	s.exceeded = s.exceededCounts()
 	s.Reload(c.Rules)
 	for _, rt := range routes {
 		s.mux.HandleFunc(rt.path, s.wrap(&rt))
@@ -102,11 +116,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admit refuses what the rules in force do not let pass.
 func (s *Server) admit(r *http.Request) error {
+	if err := s.checkBrowser(r); err != nil {
+		return err
+	}
 	g := s.guard.Load()
 	if err := g.check(r); err != nil {
 		return err
 	}
 	err := g.pace(r)
+	if err != nil {
+		s.beyond(g, r)
+	}
 	if err != nil && !g.enforce {
 		s.Log.Warn("a request is beyond limits.request_limits, and would be refused if that were enforcing", "path", r.URL.Path)
 		return nil
@@ -142,6 +162,7 @@ func (s *Server) wrap(rt *route) http.HandlerFunc {
 		} else {
 			common(w.Header())
 		}
+		s.lendToken(r)
 		handle := rt.handlerOf(r.Method)
 		if handle == nil {
 			s.noHandler(w, r, rt, allow)
@@ -248,6 +269,16 @@ func token(r *http.Request) string {
 		return parameters(r).Get("token")
 	}
 	return ""
+}
+
+// lendToken gives a request that brings no token the one that the configuration has for such.
+func (s *Server) lendToken(r *http.Request) {
+	if !s.ACLs || s.DefaultToken == nil {
+		return
+	}
+	if t := s.DefaultToken(); t != "" && token(r) == "" {
+		r.Header["X-Consul-Token"] = []string{t}
+	}
 }
 
 // authorizer is what a request may do on this agent.

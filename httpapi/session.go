@@ -143,7 +143,7 @@ func (s *Server) sessions(w http.ResponseWriter, r *http.Request, answer view.An
 		return nil, err
 	}
 	if answer.Value().Filtered {
-		w.Header()["X-Consul-Results-Filtered-By-Acls"] = isTrue
+		markFiltered(w, r)
 	}
 	return writeAnswer(s, w, r, answer)
 }

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 
@@ -14,8 +16,9 @@ type Snapshots interface {
 	// Save streams an archive to w. It calls before once, with the index that the archive is of, ahead of the first
 	// byte and only if there will be one.
 	Save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(index uint64, meta state.ReadMeta)) error
-	// Restore reads an archive to its end, checks it, and then replaces the state.
-	Restore(ctx context.Context, h rpc.Header, r io.Reader) error
+	// Restore reads an archive to its end, checks it, and then replaces the state. If Consul has saved the archive it
+	// writes to report, as JSON, what was taken over.
+	Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error
 }
 
 // snapshotSave answers GET /v1/snapshot.
@@ -39,8 +42,12 @@ func (s *Server) snapshotSave(w http.ResponseWriter, r *http.Request) (any, erro
 
 // snapshotRestore answers PUT /v1/snapshot.
 func (s *Server) snapshotRestore(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.Snapshots.Restore(r.Context(), header(r), r.Body); err != nil {
+	var report bytes.Buffer
+	if err := s.Snapshots.Restore(r.Context(), header(r), r.Body, &report); err != nil {
 		return nil, err
+	}
+	if report.Len() > 0 {
+		return json.RawMessage(report.Bytes()), nil
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	return written, nil

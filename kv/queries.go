@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"encoding/json"
 	"strings"
 
 	"lictor/acl"
@@ -13,8 +14,8 @@ import (
 // The queries. Their answers hold what the token may read, in the order of the keys.
 var (
 	GetQuery  = rpc.Query[Get, []*Entry]{Name: "KV.Get"}
-	ListQuery = rpc.Query[List, []*Entry]{Name: "KV.List"}
-	KeysQuery = rpc.Query[Keys, []string]{Name: "KV.Keys"}
+	ListQuery = rpc.Query[List, Tree]{Name: "KV.List"}
+	KeysQuery = rpc.Query[Keys, KeyList]{Name: "KV.Keys"}
 )
 
 // Get asks for one key; the answer has one entry or none.
@@ -25,6 +26,29 @@ type List struct{ Prefix string }
 
 // Keys asks for all keys that begin with Prefix, cut after the first Separator behind it, if there is one.
 type Keys struct{ Prefix, Separator string }
+
+// A Tree is entries below a prefix. Its JSON is the entries alone.
+type Tree struct {
+	Entries  []*Entry `msg:"Entries,allownil"`
+	Filtered bool     // there are others that the token may not read
+}
+
+// MarshalJSON writes the entries.
+func (t Tree) MarshalJSON() ([]byte, error) { return json.Marshal(t.Entries) }
+
+// A KeyList is keys below a prefix: nil if there are none, and empty if none of them may be read. Its JSON is the keys alone.
+type KeyList struct {
+	Keys     []string `msg:"Keys,allownil"`
+	Filtered bool     // there are others that the token may not read
+}
+
+// MarshalJSON writes the keys.
+func (l KeyList) MarshalJSON() ([]byte, error) { return json.Marshal(l.Keys) }
+
+// mayList tells whether a token may read recursively at all.
+func mayList(az acl.Authorizer, prefix string) error {
+	return acl.Require(az, acl.Key, prefix, acl.List)
+}
 
 // Get answers GetQuery.
 func (s *Service) Get(tx *state.Tx, az acl.Authorizer, q *Get) ([]*Entry, uint64, error) {
@@ -38,24 +62,34 @@ func (s *Service) Get(tx *state.Tx, az acl.Authorizer, q *Get) ([]*Entry, uint64
 }
 
 // List answers ListQuery.
-func (s *Service) List(tx *state.Tx, az acl.Authorizer, q *List) ([]*Entry, uint64, error) {
-	var found []*Entry
+func (s *Service) List(tx *state.Tx, az acl.Authorizer, q *List) (Tree, uint64, error) {
+	var found Tree
+	if err := mayList(az, q.Prefix); err != nil {
+		return found, 0, err
+	}
 	index := s.tree(tx, q.Prefix, func(e *Entry) {
 		if az.Allow(acl.Key, e.Key, acl.Read) {
-			found = append(found, e)
+			found.Entries = append(found.Entries, e)
+		} else {
+			found.Filtered = true
 		}
 	})
 	return found, index, nil
 }
 
-// Keys answers KeysQuery. The answer is nil if no key begins with the prefix, and empty if none of them may be read.
-func (s *Service) Keys(tx *state.Tx, az acl.Authorizer, q *Keys) ([]string, uint64, error) {
+// Keys answers KeysQuery.
+func (s *Service) Keys(tx *state.Tx, az acl.Authorizer, q *Keys) (KeyList, uint64, error) {
+	if err := mayList(az, q.Prefix); err != nil {
+		return KeyList{}, 0, err
+	}
 	var keys []string
+	filtered := false
 	index := s.tree(tx, q.Prefix, func(e *Entry) {
 		if keys == nil {
 			keys = []string{}
 		}
 		if !az.Allow(acl.Key, e.Key, acl.Read) {
+			filtered = true
 			return
 		}
 		k := e.Key
@@ -66,7 +100,7 @@ func (s *Service) Keys(tx *state.Tx, az acl.Authorizer, q *Keys) ([]string, uint
 			keys = append(keys, k)
 		}
 	})
-	return keys, index, nil
+	return KeyList{keys, filtered}, index, nil
 }
 
 // tree visits the entries below a prefix and returns the index at which anything there has last changed.

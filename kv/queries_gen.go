@@ -59,6 +59,96 @@ func (z Get) Msgsize() (s int) {
 }
 
 // MarshalMsg implements msgp.Marshaler
+func (z *KeyList) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// map header, size 2
+	// string "Keys"
+	o = append(o, 0x82, 0xa4, 0x4b, 0x65, 0x79, 0x73)
+	if z.Keys == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Keys)))
+		for za0001 := range z.Keys {
+			o = msgp.AppendString(o, z.Keys[za0001])
+		}
+	}
+	// string "Filtered"
+	o = append(o, 0xa8, 0x46, 0x69, 0x6c, 0x74, 0x65, 0x72, 0x65, 0x64)
+	o = msgp.AppendBool(o, z.Filtered)
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *KeyList) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var field []byte
+	_ = field
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadMapHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	for zb0001 > 0 {
+		zb0001--
+		field, bts, err = msgp.ReadMapKeyZC(bts)
+		if err != nil {
+			err = msgp.WrapError(err)
+			return
+		}
+		switch msgp.UnsafeString(field) {
+		case "Keys":
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Keys = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Keys")
+					return
+				}
+				if z.Keys != nil && cap(z.Keys) >= int(zb0002) {
+					z.Keys = (z.Keys)[:zb0002]
+				} else {
+					z.Keys = make([]string, zb0002)
+				}
+				for za0001 := range z.Keys {
+					z.Keys[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Keys", za0001)
+						return
+					}
+				}
+			}
+		case "Filtered":
+			z.Filtered, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Filtered")
+				return
+			}
+		default:
+			bts, err = msgp.Skip(bts)
+			if err != nil {
+				err = msgp.WrapError(err)
+				return
+			}
+		}
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z *KeyList) Msgsize() (s int) {
+	s = 1 + 5 + msgp.ArrayHeaderSize
+	for za0001 := range z.Keys {
+		s += msgp.StringPrefixSize + len(z.Keys[za0001])
+	}
+	s += 9 + msgp.BoolSize
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
 func (z Keys) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
 	// map header, size 2
@@ -168,5 +258,118 @@ func (z *List) UnmarshalMsg(bts []byte) (o []byte, err error) {
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z List) Msgsize() (s int) {
 	s = 1 + 7 + msgp.StringPrefixSize + len(z.Prefix)
+	return
+}
+
+// MarshalMsg implements msgp.Marshaler
+func (z *Tree) MarshalMsg(b []byte) (o []byte, err error) {
+	o = msgp.Require(b, z.Msgsize())
+	// map header, size 2
+	// string "Entries"
+	o = append(o, 0x82, 0xa7, 0x45, 0x6e, 0x74, 0x72, 0x69, 0x65, 0x73)
+	if z.Entries == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Entries)))
+		for za0001 := range z.Entries {
+			if z.Entries[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Entries[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Entries", za0001)
+					return
+				}
+			}
+		}
+	}
+	// string "Filtered"
+	o = append(o, 0xa8, 0x46, 0x69, 0x6c, 0x74, 0x65, 0x72, 0x65, 0x64)
+	o = msgp.AppendBool(o, z.Filtered)
+	return
+}
+
+// UnmarshalMsg implements msgp.Unmarshaler
+func (z *Tree) UnmarshalMsg(bts []byte) (o []byte, err error) {
+	var field []byte
+	_ = field
+	var zb0001 uint32
+	zb0001, bts, err = msgp.ReadMapHeaderBytes(bts)
+	if err != nil {
+		err = msgp.WrapError(err)
+		return
+	}
+	for zb0001 > 0 {
+		zb0001--
+		field, bts, err = msgp.ReadMapKeyZC(bts)
+		if err != nil {
+			err = msgp.WrapError(err)
+			return
+		}
+		switch msgp.UnsafeString(field) {
+		case "Entries":
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Entries = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Entries")
+					return
+				}
+				if z.Entries != nil && cap(z.Entries) >= int(zb0002) {
+					z.Entries = (z.Entries)[:zb0002]
+				} else {
+					z.Entries = make([]*Entry, zb0002)
+				}
+				for za0001 := range z.Entries {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Entries[za0001] = nil
+					} else {
+						if z.Entries[za0001] == nil {
+							z.Entries[za0001] = new(Entry)
+						}
+						bts, err = z.Entries[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Entries", za0001)
+							return
+						}
+					}
+				}
+			}
+		case "Filtered":
+			z.Filtered, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Filtered")
+				return
+			}
+		default:
+			bts, err = msgp.Skip(bts)
+			if err != nil {
+				err = msgp.WrapError(err)
+				return
+			}
+		}
+	}
+	o = bts
+	return
+}
+
+// Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
+func (z *Tree) Msgsize() (s int) {
+	s = 1 + 8 + msgp.ArrayHeaderSize
+	for za0001 := range z.Entries {
+		if z.Entries[za0001] == nil {
+			s += msgp.NilSize
+		} else {
+			s += z.Entries[za0001].Msgsize()
+		}
+	}
+	s += 9 + msgp.BoolSize
 	return
 }

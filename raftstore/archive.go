@@ -79,11 +79,10 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 		return nil, fmt.Errorf("failed to decompress snapshot: %w", err)
 	}
 	defer z.Close()
-	file, err := os.CreateTemp(dir, "restore-")
+	file, err := unlinked(dir)
 	if err != nil {
 		return nil, err
 	}
-	os.Remove(file.Name())
 	a := &archived{state: file}
 	err = a.read(tar.NewReader(z), func(r io.Reader) error { _, err := io.Copy(file, r); return err })
 	if err == nil {
@@ -98,6 +97,16 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// unlinked makes a temporary file that is gone once it is closed.
+func unlinked(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "restore-")
+	if err != nil {
+		return nil, err
+	}
+	os.Remove(file.Name())
+	return file, nil
 }
 
 // read reads the files of an archive and checks their sums. keep is given the state, and reads it to its end.

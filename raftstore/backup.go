@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"lictor/acl"
+	"lictor/consulsnap"
 	"lictor/state"
 )
 
@@ -54,31 +55,57 @@ func (n *Node) newest() (*raft.SnapshotMeta, io.ReadCloser, error) {
 // maxIndex bounds the index of an archive: the log goes on behind it.
 const maxIndex = 1 << 62
 
-// Restore replaces the whole state of the cluster by that of an archive. The archive is read and checked to its end
-// before anything changes. Only the leader can do it.
-func (s *Service) Restore(ctx context.Context, az acl.Authorizer, r io.Reader) error {
+// Restore replaces the whole state of the cluster by that of an archive, one of ours or one that Consul has saved. The
+// archive is read and checked to its end before anything changes. Only the leader can do it. For an archive of Consul's
+// it returns what was taken over, else nil.
+func (s *Service) Restore(ctx context.Context, az acl.Authorizer, r io.Reader) (*Imported, error) {
 	if err := acl.Require(az, acl.ACL, "", acl.Write); err != nil {
-		return err
+		return nil, err
 	}
 	a, err := readArchive(r, s.Node.Dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer a.close()
 	if a.meta.Index > maxIndex {
-		return fmt.Errorf("failed to restore snapshot: its index %d is out of range", a.meta.Index)
+		return nil, fmt.Errorf("failed to restore snapshot: its index %d is out of range", a.meta.Index)
 	}
-	if err := state.Verify(a.state, Tables()...); err != nil {
-		return fmt.Errorf("failed to restore snapshot: %w", err)
-	}
-	if _, err := a.state.Seek(0, io.SeekStart); err != nil {
-		return err
+	imported, err := s.prepare(a)
+	if err != nil {
+		return nil, fmt.Errorf("failed to restore snapshot: %w", err)
 	}
 	if !s.Node.Leads() {
-		return state.ErrNoLeader
+		return nil, state.ErrNoLeader
 	}
 	if err := s.Node.raft.Restore(&a.meta, a.state, 0); err != nil {
-		return s.Node.explain(err)
+		return nil, s.Node.explain(err)
 	}
-	return nil
+	return imported, nil
+}
+
+// prepare makes sure that the state of an archive can be restored, makes it one of ours if it is of Consul's, and writes into
+// it that it is restored now.
+func (s *Service) prepare(a *archived) (*Imported, error) {
+	head := make([]byte, 16)
+	n, err := io.ReadFull(a.state, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	if _, err := a.state.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	var imported *Imported
+	if consulsnap.Begins(head[:n]) {
+		imported, err = a.translate(s.Node.Dir, s.Node.DB().Read().Unwatched())
+	} else {
+		err = state.Verify(a.state, Tables()...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if a.meta.Size, err = state.Stamp(a.state, max(s.Node.raft.LastIndex(), a.meta.Index)+1); err != nil {
+		return nil, err
+	}
+	_, err = a.state.Seek(0, io.SeekStart)
+	return imported, err
 }

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"reflect"
 
+	"lictor/acl"
 	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 	"lictor/txn"
@@ -36,7 +39,22 @@ var commands = []command{
 	{12, "autopilot", func() state.Command { return new(SetAutopilot) }},
 	{13, "cluster", func() state.Command { return new(NameCluster) }},
 	{14, "begin", func() state.Command { return new(Begin) }},
+	{15, "prepared-query", func() state.Command { return new(query.Set) }},
+	{16, "prepared-query", func() state.Command { return new(query.Delete) }},
+	{18, "config_entry.apply", func() state.Command { return new(configentry.Put) }},
+	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{30, "acl.bootstrap", func() state.Command { return new(acl.Begin) }},
+	{31, "acl.policy", func() state.Command { return new(acl.SetPolicy) }},
+	{32, "acl.policy", func() state.Command { return new(acl.DeletePolicy) }},
+	{33, "acl.role", func() state.Command { return new(acl.SetRole) }},
+	{34, "acl.role", func() state.Command { return new(acl.DeleteRole) }},
+	{35, "acl.token", func() state.Command { return new(acl.SetToken) }},
+	{36, "acl.token", func() state.Command { return new(acl.DeleteTokens) }},
+	{37, "acl.authmethod", func() state.Command { return new(acl.SetAuthMethod) }},
+	{38, "acl.authmethod", func() state.Command { return new(acl.DeleteAuthMethod) }},
+	{39, "acl.bindingrule", func() state.Command { return new(acl.SetBindingRule) }},
+	{40, "acl.bindingrule", func() state.Command { return new(acl.DeleteBindingRule) }},
 	{21, "kvs", func() state.Command { return new(kv.Expire) }},
 	{22, "backup", func() state.Command { return new(backup.Note) }},
 }

@@ -39,7 +39,7 @@ func TestRowWithoutKey(t *testing.T) {
 	defer n.Stop()
 	put(t, n, "a", "1")
 	s := &Service{Node: n}
-	err := s.Restore(t.Context(), acl.AllowAll(), crafted(t, raft.SnapshotMeta{Index: 5, Term: 1}, stateOf(t, &kv.Entry{Key: ""})))
+	_, err := s.Restore(t.Context(), acl.AllowAll(), crafted(t, raft.SnapshotMeta{Index: 5, Term: 1}, stateOf(t, &kv.Entry{Key: ""})))
 	if err == nil {
 		t.Error("accepted")
 	}
@@ -51,7 +51,7 @@ func TestIndexOverflow(t *testing.T) {
 	defer n.Stop()
 	put(t, n, "a", "1")
 	s := &Service{Node: n}
-	err := s.Restore(t.Context(), acl.AllowAll(), crafted(t, raft.SnapshotMeta{Index: math.MaxUint64, Term: 1}, stateOf(t, &kv.Entry{Key: "b"})))
+	_, err := s.Restore(t.Context(), acl.AllowAll(), crafted(t, raft.SnapshotMeta{Index: math.MaxUint64, Term: 1}, stateOf(t, &kv.Entry{Key: "b"})))
 	t.Log(err, n.raft.LastIndex())
 	put(t, n, "a", "2")
 	t.Log(n.raft.LastIndex(), value(n, "a"))
@@ -77,7 +77,7 @@ func TestLength(t *testing.T) {
 		func() {
 
 			a := crafted(t, raft.SnapshotMeta{Index: 5, Term: 1}, body)
-			if err := s.Restore(t.Context(), acl.AllowAll(), a); err == nil {
+			if _, err := s.Restore(t.Context(), acl.AllowAll(), a); err == nil {
 				t.Error("accepted")
 			} else {
 				t.Log(name, err)

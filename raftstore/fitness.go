@@ -137,7 +137,7 @@ func (s *Service) Fitness(ctx context.Context, az acl.Authorizer, _ *struct{}) (
 }
 
 // LogStatsMethod asks a server where it is in the log.
-var LogStatsMethod = rpc.Method[struct{}, LogStats]{Name: "Operator.LogStats", Anywhere: true, Repeatable: true}
+var LogStatsMethod = rpc.Method[struct{}, LogStats]{Name: "Operator.LogStats", Anywhere: true, Repeatable: true, Servers: true}
 
 // LogStats tells where this server is in the log, to anybody: the leader asks all servers.
 func (s *Service) LogStats(context.Context, acl.Authorizer, *struct{}) (LogStats, error) {

@@ -17,7 +17,7 @@ import (
 
 // ReadIndexMethod asks the leader from where on a read is fresh. A follower answers reads itself once it has applied
 // the log up to there.
-var ReadIndexMethod = rpc.Method[ReadIndex, ReadPoint]{Name: "Raft.ReadIndex", Repeatable: true}
+var ReadIndexMethod = rpc.Method[ReadIndex, ReadPoint]{Name: "Raft.ReadIndex", Repeatable: true, Servers: true}
 
 // A ReadIndex is the question of ReadIndexMethod.
 type ReadIndex struct {
@@ -43,6 +43,9 @@ func (n *Node) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMet
 		return n.stale(opts)
 	}
 	r := ReadIndex{Consistent: opts.Consistency == state.Consistent}
+	if r.Consistent {
+		defer n.times.fresh.Since(time.Now())
+	}
 	from, err := n.readIndex(ctx, r)
 	if errors.Is(err, state.ErrNoLeader) {
 		from, err = n.askLeader(ctx, r)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -92,7 +93,7 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 		tx.Advance(entry.Index)
 		answers[i] = f.run(tx, cmd)
 		f.delays.Note(tx)
-		f.times.apply[kind.id].Duration(clock.end())
+		f.times.applied(kind.id, clock.end())
 	}
 	if tx != nil {
 		tx.Commit()
@@ -103,6 +104,7 @@ func (f *fsm) together(entries []*raft.Log, answers []any) (n int, ok bool) {
 func (f *fsm) run(tx *state.Tx, cmd state.Command) applied {
 	value, err := cmd.Apply(tx)
 	session.Cascade(tx)
+	query.Cascade(tx)
 	return applied{value, err}
 }
 
@@ -113,7 +115,8 @@ func (f *fsm) alone(entry *raft.Log) (answer applied) {
 		// To go on without this entry would make this server differ from the others for good.
 		panic(fmt.Sprintf("entry %d: %v", entry.Index, err))
 	}
-	defer f.times.apply[kind.id].Since(time.Now())
+	begun := time.Now()
+	defer func() { f.times.applied(kind.id, time.Since(begun)) }()
 	tx := f.db.Write(entry.Index)
 	defer func() {
 		if p := recover(); p != nil {

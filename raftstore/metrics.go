@@ -13,6 +13,10 @@ type durations struct {
 	apply   [256]*telemetry.Sample // in the state machine, by the command's id
 	written [256]*telemetry.Sample // from the call to the answer, on the server that leads
 	persist *telemetry.Sample
+	entry   *telemetry.Sample  // in the state machine, of any command
+	fresh   *telemetry.Sample  // until a consistent read is known to be fresh
+	barrier *telemetry.Sample  // until a new leader has applied what was committed before
+	begun   *telemetry.Counter // such waits
 }
 
 // written are the timers from the call to the answer, by the command's name. Other commands have none.
@@ -24,7 +28,8 @@ func writtenNames() map[string]string {
 }
 
 func newDurations(r *telemetry.Registry) *durations {
-	d := &durations{persist: r.Sample("fsm.persist")}
+	d := &durations{persist: r.Sample("fsm.persist"), entry: r.Sample("raft.fsm.apply"), fresh: r.Sample("rpc.consistentRead"),
+		barrier: r.Sample("leader.barrier"), begun: r.Counter("raft.barrier")}
 	written := writtenNames()
 	for _, c := range commands {
 		d.apply[c.id] = r.Sample("fsm." + c.name)
@@ -33,6 +38,23 @@ func newDurations(r *telemetry.Registry) *durations {
 		}
 	}
 	return d
+}
+
+// applied notes how long a command took in the state machine.
+func (d *durations) applied(id byte, took time.Duration) {
+	d.apply[id].Duration(took)
+	d.entry.Duration(took)
+}
+
+// gauges tells where this server is.
+func (n *Node) gauges(emit telemetry.Emit) {
+	leads := 0.0
+	if n.Leads() {
+		leads = 1
+	}
+	emit("server.isLeader", leads)
+	emit("raft.applied_index", float64(n.raft.AppliedIndex()))
+	emit("raft.last_index", float64(n.raft.LastIndex()))
 }
 
 // A lap tells the time between two moments.

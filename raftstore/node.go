@@ -111,6 +111,10 @@ func Open(c Config) (*Node, error) {
 	if n.store, err = openStorage(&n.Config); err != nil {
 		return nil, err
 	}
+	if err := n.store.checkTogether(&n.Config); err != nil {
+		n.stop()
+		return nil, errors.Join(err, n.store.close())
+	}
 	if err := recoverByPeers(n.store, &n.Config); err != nil {
 		n.stop()
 		return nil, errors.Join(err, n.store.close())
@@ -156,6 +160,7 @@ func (n *Node) start() error {
 	}
 	n.store.witness.started.Store(true)
 	n.raft = r
+	n.Metrics.Collect(n.gauges)
 	n.done.Add(4)
 	go n.follow(led)
 	go n.watchDisk()
@@ -192,11 +197,14 @@ func (n *Node) reign(led <-chan bool) {
 	var duties sync.WaitGroup
 	term := n.raft.CurrentTerm()
 	duties.Go(func() {
+		n.times.begun.Inc()
+		begun := time.Now()
 		for n.begin() != nil {
 			if !n.sleep(beginPause) || ctx.Err() != nil || n.raft.State() != raft.Leader {
 				return
 			}
 		}
+		n.times.barrier.Since(begun)
 		n.lead.set(term)
 		if n.Lead != nil {
 			n.Lead(ctx, func() { n.lead.ready.Store(true) })

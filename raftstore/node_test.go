@@ -247,7 +247,7 @@ func TestSaveAndRestore(t *testing.T) {
 	put(t, n, "a", "2")
 	watched := n.DB().Read()
 	kv.Entries.Get(watched, "a")
-	if err := s.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(archive.Bytes())); err != nil {
+	if _, err := s.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(archive.Bytes())); err != nil {
 		t.Fatal(err)
 	}
 	if got := value(n, "a"); got != "1" {
@@ -273,7 +273,7 @@ func TestDamagedArchivesChangeNothing(t *testing.T) {
 	for i := range whole {
 		damaged := bytes.Clone(whole)
 		damaged[i] ^= 0x40
-		err := s.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(damaged))
+		_, err := s.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(damaged))
 		if got := value(n, "a"); err != nil && got != "2" {
 			t.Fatalf("byte %d: refused, and yet a is %s", i, got)
 		}
@@ -282,11 +282,11 @@ func TestDamagedArchivesChangeNothing(t *testing.T) {
 		}
 	}
 	for _, cut := range []int{0, 1, len(whole) / 2, len(whole) - 9} {
-		if s.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(whole[:cut])) == nil {
+		if _, err := s.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(whole[:cut])); err == nil {
 			t.Errorf("accepted after %d of %d bytes", cut, len(whole))
 		}
 	}
-	if err := s.Restore(t.Context(), acl.DenyAll(), bytes.NewReader(whole)); err == nil || !strings.Contains(err.Error(), "acl:write") {
+	if _, err := s.Restore(t.Context(), acl.DenyAll(), bytes.NewReader(whole)); err == nil || !strings.Contains(err.Error(), "acl:write") {
 		t.Errorf("without permission: %v", err)
 	}
 }

@@ -44,7 +44,7 @@ func (f *frugal) Create(dir, name string, size uint64) (types.WritableFile, erro
 		_ = os.Remove(filepath.Join(dir, name)) // there may be none
 		return nil, err
 	}
-	return frugalFile{file, &f.open}, nil
+	return &frugalFile{WritableFile: file, fs: f}, nil
 }
 
 // OpenWriter opens a file. A crash may have come before its name was durable, which raft-wal makes sure of for a file
@@ -57,7 +57,7 @@ func (f *frugal) OpenWriter(dir, name string) (types.WritableFile, error) {
 	if err := syncDir(dir); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return frugalFile{file, &f.open}, nil
+	return &frugalFile{WritableFile: file, fs: f}, nil
 }
 
 func (f *frugal) OpenReader(dir, name string) (types.ReadableFile, error) {
@@ -65,13 +65,42 @@ func (f *frugal) OpenReader(dir, name string) (types.ReadableFile, error) {
 	return frugalReader{file, &f.open}, err
 }
 
+// A frugalFile is a file that is written. Once a sync of it has failed it takes nothing any more: the kernel forgets the
+// pages that it could not write, and the next sync succeeds without them, so that it proves nothing. See renewed.
 type frugalFile struct {
 	types.WritableFile
-	open *atomic.Bool
+	fs       *frugal
+	unsynced atomic.Bool // a sync has failed
 }
 
-func (f frugalFile) ReadAt(p []byte, at int64) (int, error) {
-	return readFrugally(f.WritableFile, p, at, f.open.Load())
+// errUnsynced tells that a sync of the file has failed before.
+var errUnsynced = errors.New("an earlier sync of this file failed")
+
+func (f *frugalFile) ReadAt(p []byte, at int64) (int, error) {
+	return readFrugally(f.WritableFile, p, at, f.fs.open.Load())
+}
+
+// WriteAt writes, unless a sync has failed.
+func (f *frugalFile) WriteAt(p []byte, at int64) (int, error) {
+	if f.unsynced.Load() {
+		return 0, errUnsynced
+	}
+	return f.WritableFile.WriteAt(p, at)
+}
+
+// Sync makes what was written durable, or ends the use of the file.
+func (f *frugalFile) Sync() error {
+	if f.unsynced.Load() {
+		return errUnsynced
+	}
+	err := f.WritableFile.Sync()
+	if err == nil && f.fs.reached != nil {
+		err = f.fs.reached("sync")
+	}
+	if err != nil {
+		f.unsynced.Store(true)
+	}
+	return err
 }
 
 type frugalReader struct {

@@ -13,6 +13,9 @@ import (
 // A renewed is a write-ahead log that is opened anew when it has a full file at its end and could not begin the next one,
 // as on a full disk. raft-wal tries that once, and would refuse every write from then on, even with room on the disk again.
 // All that is in the full file is durable, so that opening it loses nothing.
+//
+// It is opened anew as well when a sync of the file at its end has failed. What was to be made durable then is dropped, which
+// begins a new file, so that nothing is acknowledged any more that a later sync of the old file would have to vouch for.
 type renewed struct {
 	open func() (raft.LogStore, func() error, error)
 	log  *slog.Logger
@@ -73,13 +76,29 @@ func (r *renewed) StoreLog(entry *raft.Log) error { return r.StoreLogs([]*raft.L
 func (r *renewed) StoreLogs(entries []*raft.Log) error {
 	store := func(s raft.LogStore) error { return s.StoreLogs(entries) }
 	err := r.use(store)
-	if !errors.Is(err, types.ErrSealed) && !errors.Is(err, errNotOpen) {
+	if !errors.Is(err, types.ErrSealed) && !errors.Is(err, errNotOpen) && !errors.Is(err, errUnsynced) {
 		return err
 	}
 	if err := r.renew(); err != nil {
 		return fmt.Errorf("begin a new file of the log: %w", err)
 	}
+	if err := r.use(func(s raft.LogStore) error { return dropFrom(s, entries[0].Index) }); err != nil {
+		return fmt.Errorf("drop what could not be synced: %w", err)
+	}
 	return r.use(store)
+}
+
+// dropFrom deletes the entries from an index on, which were written in part or whole by an attempt that failed.
+func dropFrom(s raft.LogStore, index uint64) error {
+	first, err := s.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := s.LastIndex()
+	if err != nil || last < index {
+		return err
+	}
+	return s.DeleteRange(max(first, index), last)
 }
 
 // renew opens the log anew.

@@ -3,6 +3,7 @@ package raftstore
 import (
 	"errors"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -69,5 +70,59 @@ func TestDroppedEntries(t *testing.T) {
 	}
 	if names, err := filepath.Glob(filepath.Join(dir, "*.wal")); err != nil || len(names) != 3 {
 		t.Errorf("files %v %v", names, err)
+	}
+}
+
+// After a sync that has failed, nothing is acknowledged in the same file: the log begins a new one without what was to be
+// synced, and a later start finds all that was acknowledged and nothing else.
+func TestNoSyncIsBelievedAfterOneThatFailed(t *testing.T) {
+	dir := t.TempDir()
+	fails := false
+	s, err := start(dir, walBackend, func(step string) error {
+		if step == "sync" && fails {
+			fails = false
+			return syscall.EIO
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.logs.StoreLogs(entries(1, 3, 100)); err != nil {
+		t.Fatal(err)
+	}
+	before := newest(t, filepath.Join(dir, "wal"))
+	fails = true
+	if err := s.logs.StoreLogs(entries(4, 5, 100)); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("a sync that fails: %v", err)
+	}
+	if last, err := s.logs.LastIndex(); err != nil || last != 3 {
+		t.Fatalf("the log ends with %d: %v", last, err)
+	}
+	if err := s.logs.StoreLogs(entries(4, 2, 50)); err != nil {
+		t.Fatal(err)
+	}
+	if after := newest(t, filepath.Join(dir, "wal")); after == before {
+		t.Error("the file whose sync failed is written to")
+	}
+	for range 2 {
+		if err := same(s.logs, 1, 5); err != nil {
+			t.Fatal(err)
+		}
+		for i, size := range []int{100, 100, 100, 50, 50} {
+			var e raft.Log
+			if err := s.logs.GetLog(uint64(i+1), &e); err != nil || len(e.Data) != size {
+				t.Fatalf("entry %d has %d bytes: %v", i+1, len(e.Data), err)
+			}
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = start(dir, walBackend, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
 	}
 }

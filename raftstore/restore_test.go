@@ -35,7 +35,7 @@ func TestRestoreReachesAllServers(t *testing.T) {
 			}
 			l := c.elected()
 			l.Dir = dir // where the archive is unpacked
-			if err := l.service.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(archive.Bytes())); err != nil {
+			if _, err := l.service.Restore(t.Context(), acl.AllowAll(), bytes.NewReader(archive.Bytes())); err != nil {
 				t.Fatal(err)
 			}
 			for id, s := range c.all() {

@@ -69,6 +69,9 @@ func (s *storage) open(c *Config) error {
 	if err := makeDir(c.Dir); err != nil {
 		return err
 	}
+	if err := checkStable(c); err != nil {
+		return err
+	}
 	bolt, err := s.openBolt(c)
 	if err != nil {
 		return err
@@ -82,11 +85,14 @@ func (s *storage) open(c *Config) error {
 	stores := &stores{bolt: bolt, snapshots: s.snapshots, walDir: filepath.Join(c.Dir, "wal"), log: c.Log, reached: c.reached}
 	stores.openWAL = func() (raft.LogStore, func() error, error) { return openWAL(c, stores.walDir) }
 	backend := cmp.Or(c.Backend, walBackend)
+	owner, err := stores.owner()
+	if err != nil {
+		return err
+	}
+	if err := checkLog(c, owner, bolt, stores.walDir); err != nil {
+		return err
+	}
 	if c.asFound {
-		owner, err := stores.owner()
-		if err != nil {
-			return err
-		}
 		backend = cmp.Or(owner, backend)
 	}
 	logs, closer, err := stores.openAs(backend)

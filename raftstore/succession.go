@@ -27,8 +27,9 @@ import (
 //   - Then, and only then, does the server stand, by Raft's own message for a transfer of leadership, which the voters
 //     accept whatever they believe of the old leader. That it skips the pre-vote does no harm: there has just been one.
 //   - So that they do not split the vote, servers ask one after the other, in the order of their ids; who asks promises
-//     its vote to nobody; and who has promised it waits for longer than an election takes. A voter that refuses because
-//     it has more of the log takes that for a hint of its own.
+//     its vote to nobody; and who has promised it waits for longer than an election takes. A voter that is asked takes
+//     that for a hint of its own: at once if it refuses because it has more of the log, else for the case that the one
+//     whom it has promised its vote comes to nothing.
 //
 // Nothing here can do harm to what is committed: who leads is decided by votes alone, as ever. What a mistake could cost
 // is a change of leader.
@@ -115,9 +116,14 @@ func (s *succession) ended(r reign) bool {
 
 // gone tells whether no process listens where the leader should be.
 func (s *succession) gone(leader raft.ServerID) bool {
+	return errors.Is(s.reach(leader), syscall.ECONNREFUSED)
+}
+
+// reach tells why the leader cannot be dialed; nil if it can.
+func (s *succession) reach(leader raft.ServerID) error {
 	address := s.node.address(leader, "")
 	if address == "" {
-		return false
+		return errNoAddress
 	}
 	ctx, cancel := context.WithTimeout(s.node.ctx, dialTime)
 	defer cancel()
@@ -125,17 +131,18 @@ func (s *succession) gone(leader raft.ServerID) bool {
 	if err == nil {
 		conn.Close()
 	}
-	return errors.Is(err, syscall.ECONNREFUSED)
+	return err
 }
 
-// succeed stands for election in this server's turn, unless another one has been faster.
+// succeed stands for election in this server's turn, unless another one has been faster. That the leader could not be
+// dialed for another reason than a refusal, as on a host that is short of processors, does not end it: that it can be does.
 func (s *succession) succeed(r reign) {
 	for rank := s.rank(r); ; rank = 1 + rand.IntN(3) {
 		wait := time.Duration(rank) * turn
 		if promised := s.sincePromise(); promised < promiseTime {
 			wait = max(wait, promiseTime-promised)
 		}
-		if wait > 0 && !s.node.sleep(wait) || !s.lasts(r) || s.stand(r) || !s.gone(r.leader) {
+		if wait > 0 && !s.node.sleep(wait) || !s.lasts(r) || s.stand(r) || s.reach(r.leader) == nil {
 			return
 		}
 	}
@@ -229,9 +236,7 @@ func (s *succession) answer(call raft.RPC, ask *raft.RequestPreVoteRequest) bool
 	}
 	index, term := s.node.lastEntry()
 	ahead := cmp.Or(cmp.Compare(term, ask.LastLogTerm), cmp.Compare(index, ask.LastLogIndex)) > 0
-	if ahead {
-		s.suspect()
-	}
+	s.suspect()
 	promise := !ahead && s.promise()
 	call.Respond(&raft.RequestPreVoteResponse{RPCHeader: s.node.trans.header(), Term: ask.Term, Granted: promise}, nil)
 	return true

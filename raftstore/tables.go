@@ -3,11 +3,14 @@ package raftstore
 import (
 	"slices"
 
+	"lictor/acl"
 	"lictor/backup"
 	"lictor/ca"
 	"lictor/catalog"
+	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -20,7 +23,10 @@ func Tables() []state.AnyTable {
 		catalog.Tables(),
 		coordinate.Tables(),
 		session.Tables(),
+		acl.Tables(),
+		configentry.Tables(),
 		backup.Tables(),
+		query.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -71,6 +72,7 @@ func (t *tail) mend() error {
 	}
 	found := scan(content)
 	dirty := found.end < len(content)
+	batch := bytes.Clone(content[min(found.last, found.end):found.end])
 	unmap()
 	if found.damaged {
 		return fmt.Errorf("%s is damaged at byte %d, and whole entries follow that may have been acknowledged: restore this server's "+
@@ -79,6 +81,9 @@ func (t *tail) mend() error {
 	if last := newest.BaseIndex + uint64(found.entries) - 1; found.entries > 0 && last < newest.MinIndex {
 		return fmt.Errorf("%s is damaged: it ends with entry %d, but entry %d was in it once: restore this server's raft directory "+
 			"from a copy, or remove it and restore a snapshot", file.Name(), last, newest.MinIndex)
+	}
+	if err := again(file, batch, found.last); err != nil {
+		return err
 	}
 	if dirty {
 		if err := t.wipe(file, found.end); err != nil {
@@ -131,6 +136,18 @@ func dataEnd(file *os.File) (int, error) {
 	return int(end), nil
 }
 
+// again writes the last batch once more. A process that has ended with a sync that failed may have left it in the memory
+// of the kernel alone, which would never write it.
+func again(file *os.File, batch []byte, at int) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	if _, err := file.WriteAt(batch, int64(at)); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
 // wipe makes zeros of all behind the last whole batch.
 func (t *tail) wipe(file *os.File, end int) error {
 	info, err := file.Stat()
@@ -165,6 +182,7 @@ func (t *tail) rotate(state types.PersistentState, found scanned) error {
 // scanned is what a file holds.
 type scanned struct {
 	end     int  // of the last whole batch
+	last    int  // where that begins
 	entries int  // in whole batches
 	index   int  // where the index begins; 0 if the file is not full
 	damaged bool // whole batches follow one that is broken
@@ -177,6 +195,7 @@ func scan(content []byte) scanned {
 		if !ok {
 			break
 		}
+		s.last = max(s.end, fileHeader)
 		s.end, s.index = b.end, b.index
 		s.entries += b.entries
 	}

@@ -24,7 +24,7 @@ type call struct {
 }
 
 func newCall(c *inbound, id uint64, h *head) *call {
-	k := &call{conn: c, id: id, request: Request{Header: h.Header, Method: h.method}}
+	k := &call{conn: c, id: id, request: Request{Header: h.Header, Method: h.method, Peer: c.peer}}
 	if h.left > 0 {
 		k.deadline = time.Now().Add(h.left)
 	}

@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -388,4 +389,58 @@ func (p *pair) deaf(address string) *[]net.Conn {
 	}()
 	p.Cleanup(func() { l.Close() })
 	return &conns
+}
+
+// Connections that say nothing make room for others, the oldest first, and end in time.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	inPair(t, echoes(nil), setup{limits: rpc.Limits{MaxGreeting: 3, Handshake: time.Minute}}, func(p *pair) {
+		var silent []net.Conn
+		for range 10 {
+			conn, err := p.network.dial(p.Context(), p.target.Address)
+			if err != nil {
+				p.Fatal(err)
+			}
+			defer conn.Close()
+			silent = append(silent, conn)
+			synctest.Wait()
+		}
+		p.answers()
+		closed := func() (n int) {
+			for _, conn := range silent {
+				conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+				if _, err := conn.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
+					n++
+				}
+			}
+			return n
+		}
+		if n := closed(); n != 8 { // one more for the connection of the call
+			p.Errorf("%d of 10 are closed", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := closed(); n != 10 {
+			p.Errorf("%d of 10 are closed in the end", n)
+		}
+	})
+}
+
+// In plaintext nothing is answered where TLS is required, and Raft and calls tell servers from others.
+func TestPlaintextIsRefused(t *testing.T) {
+	security := rpc.Security{Required: func() bool { return true }}
+	inPair(t, echoes(nil), setup{limits: rpc.Limits{Security: security}}, func(p *pair) {
+		_, err := p.call(p.Context(), "Echo", nil)
+		lost(p, err, false)
+	})
+	refuses := rpc.Security{Server: func(*tls.ConnectionState) error { return errors.New("no server") }}
+	peers := handler{answer: func(_ context.Context, r *rpc.Request) ([]byte, error) {
+		if r.Peer.Server || r.Peer.Stranger {
+			t.Errorf("%+v", r.Peer)
+		}
+		return nil, nil
+	}}
+	inPair(t, peers, setup{limits: rpc.Limits{Security: refuses}}, func(p *pair) {
+		if _, err := p.call(p.Context(), "Echo", nil); err != nil {
+			p.Error(err)
+		}
+	})
 }

@@ -12,6 +12,10 @@ const (
 	ProtocolRaft  byte = 1 // Raft between servers
 	ProtocolCalls byte = 2 // many calls at once: see Pool.Call and Pool.Stream
 	ProtocolBulk  byte = 3 // one large transfer: see Pool.Transfer
+
+	// These stand alone before the greeting, which then comes inside TLS.
+	protocolTLS      byte = 4
+	protocolStranger byte = 5 // TLS with who has no certificate yet: it may make introducing calls only
 )
 
 var errProtocol = errors.New("unknown protocol")
@@ -32,19 +36,20 @@ func Greet(conn net.Conn, protocol byte, id string) error {
 	return err
 }
 
-// readGreeting reads no byte beyond the greeting, and none after the first if that is not known to speak.
-func readGreeting(conn io.Reader, speaks func(protocol byte) bool) (protocol byte, id string, err error) {
+// readProtocol reads no byte beyond the first.
+func readProtocol(conn io.Reader) (byte, error) {
+	var b [1]byte
+	_, err := io.ReadFull(conn, b[:])
+	return b[0], err
+}
+
+// readName reads the id of the node that is meant.
+func readName(conn io.Reader) (string, error) {
 	var b [256]byte
 	if _, err := io.ReadFull(conn, b[:1]); err != nil {
-		return 0, "", err
-	}
-	if protocol = b[0]; !speaks(protocol) {
-		return protocol, "", errProtocol
-	}
-	if _, err := io.ReadFull(conn, b[:1]); err != nil {
-		return protocol, "", err
+		return "", err
 	}
 	name := b[:b[0]]
-	_, err = io.ReadFull(conn, name)
-	return protocol, string(name), err
+	_, err := io.ReadFull(conn, name)
+	return string(name), err
 }

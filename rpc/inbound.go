@@ -21,6 +21,7 @@ const (
 type inbound struct {
 	server *Server
 	conn   net.Conn
+	peer   Peer
 	link   *link
 	names  names // used by the reader only
 
@@ -32,7 +33,7 @@ type inbound struct {
 }
 
 func newInbound(s *Server, conn net.Conn) *inbound {
-	c := &inbound{server: s, conn: conn, calls: map[uint64]*call{}}
+	c := &inbound{server: s, conn: conn, peer: peerOf(conn), calls: map[uint64]*call{}}
 	c.link = newLink(conn, newFrameReader(conn), newOutbox(s.buffers), s.config.Keepalive, c)
 	return c
 }

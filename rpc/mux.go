@@ -12,7 +12,11 @@ import (
 type Limits struct {
 	Handshake         time.Duration // how long a new connection may take for its greeting; 5 s
 	MaxConnsPerClient int           // connections of calls and transfers from one address; 0 means no limit
+	MaxGreeting       int           // connections from one address that have not said yet what they speak; 256. The oldest make room.
+	Security          Security
 }
+
+const defaultGreeting = 256
 
 // defaultHandshake bounds how long a new connection may take before it is of use.
 const defaultHandshake = 5 * time.Second
@@ -27,7 +31,7 @@ type Mux struct {
 	branches   map[byte]*branch
 	clients    census
 	mu         sync.Mutex // guards pending and complained
-	pending    map[net.Conn]bool
+	pending    arrivals
 	complained time.Time
 	running    sync.WaitGroup
 	closed     chan struct{}
@@ -39,8 +43,9 @@ func NewMux(l net.Listener, id string, log *slog.Logger, limits Limits) *Mux {
 	if limits.Handshake <= 0 {
 		limits.Handshake = defaultHandshake
 	}
+	fill(&limits.MaxGreeting, defaultGreeting)
 	return &Mux{
-		listener: l, id: id, log: log, limits: limits, branches: map[byte]*branch{}, pending: map[net.Conn]bool{},
+		listener: l, id: id, log: log, limits: limits, branches: map[byte]*branch{}, pending: arrivals{most: limits.MaxGreeting},
 		clients: census{most: limits.MaxConnsPerClient}, closed: make(chan struct{}),
 	}
 }
@@ -91,32 +96,40 @@ func (m *Mux) route(conn net.Conn) {
 	if !m.track(conn) {
 		return
 	}
-	conn.SetReadDeadline(time.Now().Add(m.limits.Handshake))
-	protocol, id, err := readGreeting(conn, func(b byte) bool { return m.branches[b] != nil })
+	conn.SetDeadline(time.Now().Add(m.limits.Handshake))
+	a, err := m.arrive(conn)
 	m.untrack(conn)
-	switch {
-	case err != nil:
-		conn.Close()
-		return
-	case id != "" && id != m.id:
-		m.log.Debug("refused a connection that is meant for another node", "from", conn.RemoteAddr(), "node_id", id)
+	if err != nil {
+		if errors.Is(err, errPlaintext) || errors.Is(err, errPeer) {
+			m.complain(conn.RemoteAddr(), err)
+		} else {
+			m.log.Debug("a connection did not say what it speaks", "from", conn.RemoteAddr(), "error", err)
+		}
 		conn.Close()
 		return
 	}
-	conn.SetReadDeadline(time.Time{})
-	if protocol == ProtocolCalls || protocol == ProtocolBulk {
+	if a.id != "" && a.id != m.id {
+		m.log.Debug("refused a connection that is meant for another node", "from", conn.RemoteAddr(), "node_id", a.id)
+		conn.Close()
+		return
+	}
+	conn.SetDeadline(time.Time{})
+	conn = a.conn
+	if a.protocol == ProtocolCalls || a.protocol == ProtocolBulk {
 		admitted := m.clients.admit(conn)
 		if admitted == nil {
-			m.complain(conn.RemoteAddr())
+			m.complain(conn.RemoteAddr(), errCrowd)
 			return
 		}
-		conn = admitted
+		conn = &vouched{Conn: admitted, peer: a.peer}
 	}
-	m.branches[protocol].offer(conn)
+	m.branches[a.protocol].offer(conn)
 }
 
-// complain tells the operator that there are too many connections, once a second at most.
-func (m *Mux) complain(from net.Addr) {
+var errCrowd = errors.New("it is beyond limits.rpc_max_conns_per_client")
+
+// complain tells the operator of a connection that was refused, once a second at most.
+func (m *Mux) complain(from net.Addr, why error) {
 	m.mu.Lock()
 	now := time.Now()
 	due := now.Sub(m.complained) >= time.Second
@@ -125,7 +138,7 @@ func (m *Mux) complain(from net.Addr) {
 	}
 	m.mu.Unlock()
 	if due {
-		m.log.Warn("refused a connection beyond rpc_max_conns_per_client", "from", from, "limit", m.limits.MaxConnsPerClient)
+		m.log.Warn("refused a connection", "from", from, "reason", why)
 	}
 }
 
@@ -137,7 +150,7 @@ func (m *Mux) track(conn net.Conn) bool {
 		conn.Close()
 		return false
 	default:
-		m.pending[conn] = true
+		m.pending.add(conn)
 		return true
 	}
 }
@@ -145,7 +158,7 @@ func (m *Mux) track(conn net.Conn) bool {
 func (m *Mux) untrack(conn net.Conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.pending, conn)
+	m.pending.remove(conn)
 }
 
 // Close closes the listener and the connections that have not named a protocol, and waits for the Mux's goroutines.
@@ -154,9 +167,7 @@ func (m *Mux) Close() error {
 	m.once.Do(func() {
 		m.mu.Lock()
 		close(m.closed)
-		for conn := range m.pending {
-			conn.Close()
-		}
+		m.pending.close()
 		m.mu.Unlock()
 		err = m.listener.Close()
 	})

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,8 +13,9 @@ import (
 
 // A Target is a node that can be called.
 type Target struct {
-	ID      string // "" is whoever answers at the address
-	Address string // host:port
+	ID         string // "" is whoever answers at the address
+	Address    string // host:port
+	Datacenter string // in which it is; "" is the caller's own
 }
 
 // PoolConfig says how a Pool reaches other nodes. What is zero gets the default.
@@ -190,6 +192,9 @@ func (p *Pool) connect(ctx context.Context, pe *peer) {
 // discardOnClose lets the operating system forget what it has not sent yet when the connection is closed. Otherwise a call
 // that was given up because the network was cut would arrive, and be carried out, when the network is back.
 func discardOnClose(conn net.Conn) {
+	if c, ok := conn.(*tls.Conn); ok {
+		conn = c.NetConn()
+	}
 	if c, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
 		_ = c.SetLinger(0) // at worst it is sent after all
 	}

@@ -22,7 +22,7 @@ type handler[Z any] struct {
 }
 
 // Traits are what who makes a call must know of its method: see Method.
-type Traits struct{ Anywhere, Repeatable bool }
+type Traits struct{ Anywhere, Repeatable, Servers bool }
 
 // Types are the types of what a method or query is given and of what it answers.
 type Types struct{ Args, Reply reflect.Type }
@@ -65,7 +65,7 @@ func Handle[Z, A, R any](r *Registry[Z], m Method[A, R], do func(ctx context.Con
 		}
 		return Append(nil, &reply)
 	}
-	r.methods[m.Name] = handler[Z]{call, answer, TypesOf[A, R](m.Name), Traits{m.Anywhere, m.Repeatable}}
+	r.methods[m.Name] = handler[Z]{call, answer, TypesOf[A, R](m.Name), Traits{m.Anywhere, m.Repeatable, m.Servers}}
 }
 
 // Dispatch calls the method with this name.

@@ -30,6 +30,8 @@ type Method[A, R any] struct {
 	Anywhere bool
 	// Repeatable tells that the call may be made again when nobody knows whether it was carried out.
 	Repeatable bool
+	// Servers tells that only servers make the call.
+	Servers bool
 }
 
 // A Query is a read of the replicated state, with an answer that can be shared and watched. A is comparable because

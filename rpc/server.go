@@ -14,6 +14,7 @@ type Request struct {
 	Header
 	Method string
 	Args   []byte // valid until the handler returns
+	Peer   Peer   // who makes the call
 }
 
 // A Handler answers calls, each on a goroutine of its own. A ctx ends at the caller's deadline, when the caller cancels

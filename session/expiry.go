@@ -7,6 +7,7 @@ import (
 
 	"lictor/expiry"
 	"lictor/state"
+	"lictor/telemetry"
 )
 
 // Expiry ends sessions that are not renewed in time. It works on the leader, in memory alone: a new leader lets every
@@ -15,6 +16,7 @@ import (
 type Expiry struct {
 	log    state.Log
 	logger *slog.Logger
+	ended  *telemetry.Sample // session_ttl.invalidate: how long it takes to end sessions
 	queue  *expiry.Queue
 }
 
@@ -22,9 +24,10 @@ type Expiry struct {
 const graceFactor = 2
 
 // NewExpiry makes an Expiry that does nothing until Run.
-func NewExpiry(log state.Log, logger *slog.Logger) *Expiry {
-	e := &Expiry{log: log, logger: logger}
+func NewExpiry(log state.Log, logger *slog.Logger, metrics *telemetry.Registry) *Expiry {
+	e := &Expiry{log: log, logger: logger, ended: metrics.Sample("session_ttl.invalidate")}
 	e.queue = expiry.New(expiry.Work{Load: e.load, Due: e.due, End: e.end})
+	metrics.GaugeFunc("session_ttl.active", func() float64 { return float64(e.queue.Len()) })
 	return e
 }
 
@@ -62,6 +65,7 @@ func (e *Expiry) end(ctx context.Context, items []expiry.Item) error {
 	for _, i := range items {
 		d.IDs = append(d.IDs, i.Name)
 	}
+	defer e.ended.Since(time.Now())
 	_, err := e.log.Apply(ctx, d)
 	if err != nil && ctx.Err() == nil {
 		e.logger.Warn("failed to end sessions whose TTL is over", "sessions", len(items), "error", err)

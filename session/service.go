@@ -10,6 +10,7 @@ import (
 	"lictor/kv"
 	"lictor/rpc"
 	"lictor/state"
+	"lictor/telemetry"
 )
 
 //msgp:ignore Service
@@ -40,6 +41,8 @@ type Service struct {
 	Expiry *Expiry
 	Keys   *kv.Expiry    // of keys with a TTL
 	MinTTL time.Duration // 0 means MinTTL
+	// Renewed takes how long it takes to renew a session; nil takes nothing.
+	Renewed *telemetry.Sample
 }
 
 // Create makes a session.
@@ -123,6 +126,7 @@ func (s *Service) Destroy(ctx context.Context, az acl.Authorizer, d *Destroy) (b
 
 // Renew lets a session live for another TTL and answers it. Nothing is written to the log.
 func (s *Service) Renew(ctx context.Context, az acl.Authorizer, r *Renew) (*Session, error) {
+	defer s.Renewed.Since(time.Now())
 	if _, err := s.Log.Fresh(ctx, state.ReadOptions{}); err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func newCluster(t testing.TB) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{log: log, delays: new(session.Delays)}
-	c.Service = &session.Service{Log: c, Delays: c.delays, Expiry: session.NewExpiry(c, slog.New(slog.DiscardHandler))}
+	c.Service = &session.Service{Log: c, Delays: c.delays, Expiry: session.NewExpiry(c, slog.New(slog.DiscardHandler), nil)}
 	c.do(t, &catalog.Register{Node: "n1", Address: "10.0.0.1", Service: &catalog.Instance{ID: "web", Service: "web"}, Checks: []*catalog.Check{
 		{Node: "n1", CheckID: "serfHealth", Status: "passing"},
 		{Node: "n1", CheckID: "bad", Status: "critical"},
@@ -335,6 +335,29 @@ func TestExpiry(t *testing.T) {
 		synctest.Wait()
 		if c.exists(renewed) || !c.exists(forever) {
 			t.Error("a new leader does not end sessions")
+		}
+		stop()
+		<-done
+	})
+}
+
+// Sessions that are due at the same moment, as after a change of the leader, end at that moment, by commands of bounded size.
+func TestManyAreDueAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		for range 2500 {
+			c.create(t, session.Session{TTL: "10s"})
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { c.Expiry.Run(ctx); close(done) }()
+		synctest.Wait()
+		count := func() int { return len(slices.Collect(session.Sessions.All(c.DB().Read()))) }
+		before := count()
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if left := count(); before != 2500 || left != 0 {
+			t.Errorf("of %d sessions %d are left", before, left)
 		}
 		stop()
 		<-done

@@ -44,6 +44,13 @@ func (tx *Tx) Changed(names ...string) uint64 {
 	return at
 }
 
+// restoredIndex is the name of the index at which an older state was restored.
+const restoredIndex = "restored"
+
+// Floor is the log index at which an older state was last restored, 0 if none ever was. What clients have seen before has
+// indexes up to there: an answer with a lower one would take them back.
+func (tx *Tx) Floor() uint64 { return tx.Unwatched().Changed(restoredIndex) }
+
 func (tx *Tx) flush() {
 	for _, n := range tx.touched {
 		must(tx.txn.Insert(indexes.name, &indexRow{n, tx.index}))

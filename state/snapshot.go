@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 
 	"github.com/hashicorp/go-memdb"
 	"github.com/tinylib/msgp/msgp"
@@ -19,7 +20,7 @@ import (
 //	+--------+---------+     +------------+-----------+     +------------+
 //
 // Rows come table by table in the order of the tables' list. A reader skips fields that it does not know, and refuses
-// tables that it does not know.
+// tables that it does not know. The keys of maps in rows are sorted: see canonical.go.
 const (
 	snapshotMagic   = "lictor-state"
 	snapshotVersion = 1
@@ -40,11 +41,20 @@ func (db *DB) Snapshot() *Snapshot {
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	out := &counter{w: bufio.NewWriterSize(w, 256<<10)}
 	buf := msgp.AppendUint(msgp.AppendString(nil, snapshotMagic), snapshotVersion)
+	var raw []byte
 	for _, t := range s.db.tables {
+		shuffled := hasMaps(reflect.TypeOf(t.newRow()), map[reflect.Type]bool{})
 		it, err := s.txn.Get(t.Name(), "id_prefix", "")
 		must(err)
 		for row := it.Next(); row != nil; row = it.Next() {
-			buf, err = row.(Row).MarshalMsg(msgp.AppendString(buf, t.Name()))
+			buf = msgp.AppendString(buf, t.Name())
+			if shuffled {
+				if raw, err = row.(Row).MarshalMsg(raw[:0]); err == nil {
+					buf, _, err = appendSorted(buf, raw)
+				}
+			} else {
+				buf, err = row.(Row).MarshalMsg(buf)
+			}
 			if err != nil {
 				return out.n, fmt.Errorf("encode a row of %s: %w", t.Name(), err)
 			}
@@ -93,6 +103,23 @@ func (db *DB) Restore(r io.Reader) error {
 	return nil
 }
 
+// Stamp writes into a snapshot that it is restored at a log index, which Tx.Floor tells from then on. It returns how long
+// the snapshot is then, in bytes. The snapshot must be one that Verify accepts.
+func Stamp(snapshot io.WriteSeeker, index uint64) (int64, error) {
+	const end = 1 // bytes of the empty name
+	if _, err := snapshot.Seek(-end, io.SeekEnd); err != nil {
+		return 0, err
+	}
+	row, err := (&indexRow{restoredIndex, index}).MarshalMsg(msgp.AppendString(nil, indexes.Name()))
+	if err != nil {
+		return 0, err
+	}
+	if _, err := snapshot.Write(msgp.AppendString(row, "")); err != nil {
+		return 0, err
+	}
+	return snapshot.Seek(0, io.SeekCurrent)
+}
+
 // Verify reads a snapshot to its end and tells whether Restore would accept it for these tables.
 func Verify(r io.Reader, tables ...AnyTable) error {
 	return scan(msgp.NewReaderSize(r, 256<<10), append([]AnyTable{indexes}, tables...), AnyTable.check)
@@ -125,7 +152,7 @@ func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) er
 			return fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		if name == "" {
-			return nil
+			return atEnd(in)
 		}
 		t := tables[name]
 		if t == nil {
@@ -139,6 +166,14 @@ func scan(in *msgp.Reader, known []AnyTable, visit func(AnyTable, Row) error) er
 			return fmt.Errorf("%w: table %s: %w", ErrDamaged, name, err)
 		}
 	}
+}
+
+// atEnd refuses what comes behind the end.
+func atEnd(in *msgp.Reader) error {
+	if _, err := in.R.Peek(1); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: it goes on behind its end", ErrDamaged)
+	}
+	return nil
 }
 
 // readRow reads one row. What it takes of memory grows with what has arrived, not with the lengths that the stream

@@ -3,7 +3,7 @@ package telemetry
 import "sync"
 
 // maxDimensions bounds the labels of a vector.
-const maxDimensions = 4
+const maxDimensions = 5
 
 type values [maxDimensions]string
 
@@ -24,7 +24,7 @@ type Counters struct{ vector[Counter] }
 // Samples is a set of samples of one name that differ in the values of their labels.
 type Samples struct{ vector[Sample] }
 
-// Counters returns the counters of a name with the given label names, of which there may be four.
+// Counters returns the counters of a name with the given label names, of which there may be five.
 func (r *Registry) Counters(name string, labels ...string) *Counters {
 	if r == nil {
 		return nil
@@ -32,7 +32,7 @@ func (r *Registry) Counters(name string, labels ...string) *Counters {
 	return &Counters{newVector(&r.counters, name, labels)}
 }
 
-// Samples returns the samples of a name with the given label names, of which there may be four.
+// Samples returns the samples of a name with the given label names, of which there may be five.
 func (r *Registry) Samples(name string, labels ...string) *Samples {
 	if r == nil {
 		return nil

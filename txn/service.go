@@ -3,6 +3,7 @@ package txn
 import (
 	"context"
 	"errors"
+	"time"
 
 	"lictor/acl"
 	"lictor/catalog"
@@ -10,6 +11,7 @@ import (
 	"lictor/rpc"
 	"lictor/session"
 	"lictor/state"
+	"lictor/telemetry"
 )
 
 //msgp:ignore Service
@@ -33,6 +35,8 @@ type Service struct {
 	Catalog *catalog.Service // knows who may write to the catalog
 	Delays  *session.Delays
 	Keys    *kv.Expiry // of keys with a TTL
+	// Reads takes how long a transaction takes that only reads; nil takes nothing.
+	Reads *telemetry.Sample
 }
 
 // onNode is the registration of an instance alone, on a node that stays as it is.
@@ -93,6 +97,7 @@ func (s *Service) delayed(ops Ops) (seen uint64, refused []OpError) {
 
 // Read carries out a transaction that only reads.
 func (s *Service) Read(ctx context.Context, az acl.Authorizer, q *Read) (ReadResponse, error) {
+	defer s.Reads.Since(time.Now())
 	if refused := s.inspect(az, q.Ops); refused != nil {
 		return ReadResponse{Errors: refused}, nil
 	}

@@ -42,13 +42,19 @@ func (e *entry) refresh() (*Result, error) {
 	if old != nil && old.Fresh() {
 		return old, nil
 	}
+	return e.renew(old)
+}
+
+// renew evaluates the query after old, which may be nil. The caller holds e.mu. It has a frame of its own, for the sake of the
+// many who wait and need not evaluate anything.
+func (e *entry) renew(old *Result) (*Result, error) {
 	tx := e.views.Log.DB().Read()
 	value, index, err := e.eval(tx)
 	e.failed = err
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{value: value, index: max(index, 1), watch: tx.Watch(), changed: make(chan struct{}), views: e.views,
+	r := &Result{value: value, index: max(index, tx.Floor(), 1), watch: tx.Watch(), changed: make(chan struct{}), views: e.views,
 		query: e.query, tag: e.views.nextTag()}
 	if old != nil {
 		r.follow(old, e.waiters > 0)
@@ -67,33 +73,42 @@ func (e *entry) refresh() (*Result, error) {
 	return r, nil
 }
 
-// wait blocks until the result's index is above least, the time is over or ctx is done, and returns the result.
-func (e *entry) wait(ctx context.Context, least uint64, limit time.Duration) (*Result, error) {
-	r, err := e.join()
-	if err != nil {
-		return nil, err
+// A wake is what else ends a wait than a change of the result.
+type wake struct {
+	over  <-chan time.Time // the time is
+	ended <-chan struct{}  // what the reader's token may do has to be looked up again; nil never has
+}
+
+// wait blocks until the result's index is above least, the time is over or ctx is done, and returns the result. Ended
+// tells that the reader's token has to be looked at before it is given anything.
+func (e *entry) wait(ctx context.Context, least uint64, until wake) (r *Result, ended bool, err error) {
+	if r, err = e.join(); err != nil {
+		return nil, false, err
 	}
 	defer e.leave()
-	if r.index > least {
-		return r, nil
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
 	for r.index <= least {
 		select {
 		case <-r.changed:
-		case <-timer.C:
-			return e.fresh()
+		case <-until.ended:
+			return nil, true, nil
+		case <-until.over:
+			r, err = e.fresh()
+			return r, false, err
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, false, ctx.Err()
 		case <-e.views.ctx.Done():
-			return nil, state.ErrStopped
+			return nil, false, state.ErrStopped
+		}
+		select { // a change may come in the same moment
+		case <-until.ended:
+			return nil, true, nil
+		default:
 		}
 		if r, err = e.latest(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return r, nil
+	return r, false, nil
 }
 
 // latest is the current result, or the error that came in its place.
@@ -118,6 +133,7 @@ func (e *entry) join() (*Result, error) {
 		return nil, err
 	}
 	e.waiters++
+	e.views.Counts.Blocking.Add(1)
 	e.rewatch()
 	return r, nil
 }
@@ -125,6 +141,7 @@ func (e *entry) join() (*Result, error) {
 func (e *entry) leave() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.views.Counts.Blocking.Add(-1)
 	if e.waiters--; e.waiters == 0 {
 		e.unwatch()
 	}

@@ -190,6 +190,7 @@ func (m *mirror) forget() {
 	}
 	m.halt(nil)
 	m.gone = true
+	m.views.Counts.Dropped.Inc()
 	if r := m.current.Load(); r != nil {
 		r.release()
 	}

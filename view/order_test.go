@@ -59,16 +59,16 @@ func TestQueriesAgree(t *testing.T) {
 	get := func(q int) uint64 {
 		if q == 0 {
 			r, err := view.Read(context.Background(), b.views, kv.ListQuery, &view.Options{}, kv.List{Prefix: "k0"})
-			if err != nil || len(r.Value()) == 0 {
+			if err != nil || len(r.Value().Entries) == 0 {
 				return 0
 			}
-			return r.Value()[0].Flags
+			return r.Value().Entries[0].Flags
 		}
 		r, err := view.Read(context.Background(), b.views, kv.ListQuery, &view.Options{}, kv.List{Prefix: fmt.Sprintf("k%d", q)})
-		if err != nil || len(r.Value()) == 0 {
+		if err != nil || len(r.Value().Entries) == 0 {
 			return 0
 		}
-		return r.Value()[0].Flags
+		return r.Value().Entries[0].Flags
 	}
 	for range 4 {
 		all.Go(func() {

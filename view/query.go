@@ -20,6 +20,8 @@ type query struct {
 	args   func(body []byte) (any, error)                                 // decodes them
 	encode func(value any) ([]byte, error)
 	decode func(body []byte) (any, error)
+	// observe sees the arguments and answers of those who read the state; nil sees nothing.
+	observe func(args, value any)
 }
 
 // Handle says how a query is answered. It panics if the name is taken, or if arguments or answers of these types cannot
@@ -55,6 +57,20 @@ func Handle[A comparable, R any](v *Views, q rpc.Query[A, R], eval Evaluator[A, 
 		return answer, err
 	}
 	v.queries[q.Name] = known
+}
+
+// Observe lets see look at the arguments and the answer of each read of a query from the state, once for each who asks or
+// follows. It is called before the first read, and see must be quick.
+func Observe[A comparable, R any](v *Views, q rpc.Query[A, R], see func(args A, answer R)) {
+	v.queries[q.Name].observe = func(args, value any) { see(args.(A), value.(R)) }
+}
+
+// observe counts a read of a result, which is nil if there was none.
+func (e *entry) observe(r *Result) {
+	e.views.Counts.Query.Inc()
+	if r != nil && e.query.observe != nil {
+		e.query.observe(e.key.args, r.value)
+	}
 }
 
 // entryOf finds the live result of a query, or makes its entry.

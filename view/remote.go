@@ -49,11 +49,13 @@ func (m *mirror) fetchOnce(ctx context.Context, opts state.ReadOptions) outcome 
 	had := m.current.Load()
 	p, err := m.views.Source.Fetch(ctx, m.asking(opts, had))
 	if err != nil {
+		m.views.Counts.Failed.Inc()
 		if m.views.ctx.Err() != nil {
 			err = state.ErrStopped
 		}
 		return outcome{err: err}
 	}
+	m.views.Counts.Fetched.Inc()
 	r, _, err := m.take(p, had, opts.Consistency != state.Stale)
 	return outcome{r, state.ReadMeta{LastContact: p.LastContact, KnownLeader: p.KnownLeader}, err}
 }

@@ -265,7 +265,7 @@ func TestRemoteIsBounded(t *testing.T) {
 		for i := range 1000 {
 			for _, c := range []bool{false, true} {
 				a, err := view.Read(t.Context(), s.agent, kv.ListQuery, &view.Options{Cached: c, Header: rpc.Header{Token: fmt.Sprint(i)}}, kv.List{Prefix: "large"})
-				if err != nil || len(a.Value()) != 1 {
+				if err != nil || len(a.Value().Entries) != 1 {
 					t.Fatal(err)
 				}
 				must(a.JSON())

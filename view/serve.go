@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -15,29 +16,30 @@ func (v *Views) Answer(ctx context.Context, h rpc.Header, q *Ask) (*Packed, erro
 	if v.mirrors(h) {
 		return v.relayOnce(ctx, h, q)
 	}
-	e, meta, err := v.asked(ctx, h, q)
+	e, az, meta, err := v.asked(ctx, h, q)
 	if err != nil {
 		return nil, err
 	}
 	r, err := e.fresh()
+	e.observe(r)
 	if err != nil {
-		return nil, err
+		return nil, acl.Reworded(err, az)
 	}
 	return r.answer(q.Have, meta)
 }
 
 // asked finds what another agent asks for, once the state is as fresh as it wants it.
-func (v *Views) asked(ctx context.Context, h rpc.Header, q *Ask) (*entry, state.ReadMeta, error) {
+func (v *Views) asked(ctx context.Context, h rpc.Header, q *Ask) (*entry, acl.Authorizer, state.ReadMeta, error) {
 	az, meta, err := v.admit(ctx, h, q.ReadOptions)
 	if err != nil {
-		return nil, meta, err
+		return nil, az, meta, err
 	}
 	known, err := v.find(q.Query)
 	if err != nil {
-		return nil, meta, err
+		return nil, az, meta, err
 	}
 	e, err := known.entry(v, az, q.Args)
-	return e, meta, err
+	return e, az, meta, err
 }
 
 // answer is the result for who holds another or the same one.
@@ -62,41 +64,72 @@ func (v *Views) Stream(ctx context.Context, h rpc.Header, q *Ask, send func(*Pac
 	if v.mirrors(h) {
 		return v.relay(ctx, h, q, send)
 	}
-	e, meta, err := v.asked(ctx, h, q)
-	if err != nil {
-		return err
-	}
-	r, err := e.join()
-	if err != nil {
-		return err
-	}
-	defer e.leave()
 	look := time.NewTicker(contact - rand.N(contact/5))
 	defer look.Stop()
 	for have := q.Have; ; {
-		p, err := r.answer(have, meta)
+		ended, err := v.stream(ctx, h, q, follower{&have, look.C, send})
+		if !ended || err != nil {
+			return err
+		}
+		q.Consistency = state.Stale // it has begun fresh
+	}
+}
+
+// A follower is who is sent a result and its changes.
+type follower struct {
+	have *Tag // the newest that it holds
+	look <-chan time.Time
+	send func(*Packed) error
+}
+
+// stream is Stream until what the follower's token may do has to be looked up again.
+func (v *Views) stream(ctx context.Context, h rpc.Header, q *Ask, to follower) (ended bool, err error) {
+	e, az, meta, err := v.asked(ctx, h, q)
+	if err != nil {
+		return false, err
+	}
+	r, err := e.join()
+	e.observe(r)
+	if err != nil {
+		return false, acl.Reworded(err, az)
+	}
+	defer e.leave()
+	for {
+		p, err := r.answer(*to.have, meta)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if err = send(p); err != nil {
-			return err
+		if err = to.send(p); err != nil {
+			return false, err
 		}
-		have = r.tag
-		if meta, err = v.await(ctx, r, look.C); err != nil {
-			return err
+		*to.have = r.tag
+		if meta, err = v.await(ctx, r, to.look, acl.Ended(az)); errors.Is(err, errEnded) {
+			return true, nil
+		} else if err != nil {
+			return false, err
 		}
 		if r, err = e.latest(); err != nil {
-			return err
+			return false, acl.Reworded(err, az)
 		}
 	}
 }
 
+// errEnded tells that the reader's token has to be looked at.
+var errEnded = errors.New("a token has changed")
+
 // await blocks until the result has changed. At each tick of look it makes sure that there still is a leader.
-func (v *Views) await(ctx context.Context, r *Result, look <-chan time.Time) (state.ReadMeta, error) {
+func (v *Views) await(ctx context.Context, r *Result, look <-chan time.Time, ended <-chan struct{}) (state.ReadMeta, error) {
 	for {
 		select {
 		case <-r.changed:
+			select { // in the same moment
+			case <-ended:
+				return state.ReadMeta{}, errEnded
+			default:
+			}
 			return v.inContact(ctx)
+		case <-ended:
+			return state.ReadMeta{}, errEnded
 		case <-look:
 			if meta, err := v.inContact(ctx); err != nil {
 				return meta, err

@@ -19,6 +19,7 @@ import (
 	"lictor/acl"
 	"lictor/rpc"
 	"lictor/state"
+	"lictor/telemetry"
 )
 
 // Config configures Views. Log is required on agents that hold the state, Source on all others. With both, Source has what
@@ -37,8 +38,27 @@ type Config struct {
 	// means 7 seconds and 3 minutes.
 	MaxFollowed             int64
 	HoldTimeout, FollowIdle time.Duration
+	// Counts count what is read.
+	Counts Counts
 	// DefaultWait and MaxWait bound blocking reads; 0 means 5 and 10 minutes, as Consul documents.
 	DefaultWait, MaxWait time.Duration
+}
+
+// Counts are what is counted of reads. What is nil is not counted.
+type Counts struct {
+	Query    *telemetry.Counter // rpc.query: reads that were answered from the state
+	Blocking *telemetry.Gauge   // rpc.queries_blocking: those that wait for a change of the state
+	Fetched  *telemetry.Counter // cache.fetch_success: answers of servers
+	Failed   *telemetry.Counter // cache.fetch_error: questions to servers that got none
+	Dropped  *telemetry.Counter // cache.evict_expired: results of servers that nobody has read for a while
+}
+
+// NewCounts names what is counted, on an agent that holds the state or on one that asks the servers.
+func NewCounts(r *telemetry.Registry, holds bool) Counts {
+	if holds {
+		return Counts{Query: r.Counter("rpc.query"), Blocking: r.Gauge("rpc.queries_blocking")}
+	}
+	return Counts{Fetched: r.Counter("cache.fetch_success"), Failed: r.Counter("cache.fetch_error"), Dropped: r.Counter("cache.evict_expired")}
 }
 
 // Views holds the live results of one agent. It may be used from any goroutine.
@@ -147,8 +167,20 @@ func Read[A comparable, R any](ctx context.Context, v *Views, q rpc.Query[A, R],
 	if opts.MinIndex == 0 {
 		r, err = e.fresh()
 	} else {
-		r, err = e.wait(ctx, opts.MinIndex, v.limit(opts.Wait))
+		over := time.NewTimer(v.limit(opts.Wait))
+		defer over.Stop()
+		for ended := true; ended && err == nil; {
+			if r, ended, err = e.wait(ctx, opts.MinIndex, wake{over.C, acl.Ended(az)}); ended && err == nil {
+				if az, err = v.Resolve(ctx, opts.Token); err == nil {
+					e = entryOf[A, R](v, known, az, args)
+				}
+			}
+		}
 	}
+	if err != nil {
+		err = acl.Reworded(err, az)
+	}
+	e.observe(r)
 	return Answer[R]{r, meta}, err
 }
 

@@ -90,7 +90,7 @@ func (l loader) planService(p *plan, def *catalog.ServiceDefinition) error {
 	if err := def.Validate(); err != nil {
 		return err
 	}
-	r := registration{def: normalService(def), source: File, replace: true}
+	r := registration{def: normalService(def), token: l.Tokens().ConfigFile, source: File, replace: true}
 	if err := p.claim(key{aService, r.def.ID}); err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (l loader) enterChecks(p *plan) error {
 		if l.checkStands(d) {
 			continue
 		}
-		if err := l.enterCheck(d, d.Token, File); err != nil {
+		if err := l.enterCheck(d, firstOf(d.Token, l.Tokens().ConfigFile), File); err != nil {
 			return fmt.Errorf("check %q: %w", d.ID, err)
 		}
 	}

@@ -20,6 +20,8 @@ import (
 type Tokens struct {
 	Agent   string // for the agent's own business: the node, and what it removes
 	Default string // for what was registered without a token
+	// ConfigFile is for what files define without a token, in place of Default.
+	ConfigFile string
 }
 
 // Config configures a State. Node, Catalog and Log are required.

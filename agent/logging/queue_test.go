@@ -41,6 +41,9 @@ func TestHungReceiverHoldsUpNobody(t *testing.T) {
 		const sent = 3 * queueSize
 		for i := range sent {
 			l.Slog().Info(fmt.Sprintf("line %d", i))
+			if i == 0 {
+				synctest.Wait() // the receiver hangs on it, and makes no room later
+			}
 		}
 		synctest.Wait()
 		r.release()

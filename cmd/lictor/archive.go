@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"lictor/consulsnap"
 )
 
 // An archiveMeta is meta.json of a snapshot's archive.
@@ -89,39 +92,33 @@ func checkSums(sums map[string]string, listed string) error {
 	return nil
 }
 
-// A row is one of a table of the state: how long it is, and its key if it is a key and value.
+// A row is one of the state, with its key if it is a key and value.
 type row struct {
-	table string
-	key   string
-	size  int
+	kind string // as Consul calls such rows, where it has them
+	key  string
+	size int // bytes
+	// value gives what the row holds, as JSON has it.
+	value func() (any, error)
 }
 
-// kind is what Consul calls the table's rows, for those that have a name there.
-func (r row) kind() string {
-	switch r.table {
-	case "kvs":
-		return "KVS"
-	case "index":
-		return "Index"
-	case "nodes", "services", "checks":
-		return "Register"
-	case "tombstones":
-		return "Tombstone"
-	}
-	return r.table
-}
+// kinds are what Consul calls the rows of tables.
+var kinds = map[string]string{"kvs": "KVS", "index": "Index", "nodes": "Register", "services": "Register", "checks": "Register",
+	"tombstones": "Tombstone", "sessions": "Session", "coordinates": "CoordinateBatchUpdate", "config-entries": "ConfigEntry",
+	"autopilot-config": "Autopilot", "connect-ca-roots": "ConnectCA", "connect-ca-authority": "ConnectCAProviderState",
+	"virtual-ips": "ServiceVirtualIP", "free-virtual-ips": "FreeVirtualIP"}
 
-// readRows reads the state as package state streams it. A state that another program has written has no rows that can
-// be told apart: it is one.
+// readRows reads a state, one of ours or one that Consul has saved.
 func readRows(from io.Reader, visit func(row) error) error {
 	buffered := bufio.NewReader(from)
-	const magic = "lictor-state"
-	if head, _ := buffered.Peek(len(magic) + 1); !strings.HasSuffix(string(head), magic) {
-		n, err := io.Copy(io.Discard, buffered)
-		return errors.Join(err, visit(row{table: "of another program", size: int(n)}))
+	head, _ := buffered.Peek(16)
+	if consulsnap.Begins(head) {
+		return readConsulRows(buffered, visit)
 	}
 	in := msgp.NewReader(buffered)
-	if err := errors.Join(in.Skip(), in.Skip()); err != nil { // the magic text and the version
+	if magic, err := in.ReadString(); err != nil || magic != "lictor-state" {
+		return errors.New("neither Lictor nor Consul has saved this state")
+	}
+	if err := in.Skip(); err != nil { // the version
 		return err
 	}
 	for {
@@ -133,11 +130,41 @@ func readRows(from io.Reader, visit func(row) error) error {
 		if err := raw.DecodeMsg(in); err != nil {
 			return err
 		}
-		r := row{table: table, size: len(raw)}
+		r := row{kind: cmp.Or(kinds[table], table), size: len(raw), value: func() (any, error) {
+			v, _, err := msgp.ReadIntfBytes(raw)
+			return v, err
+		}}
 		if table == "kvs" {
 			if key := msgp.Locate("Key", raw); len(key) > 0 {
 				r.key, _, _ = msgp.ReadStringBytes(key)
 			}
+		}
+		if err := visit(r); err != nil {
+			return err
+		}
+	}
+}
+
+func readConsulRows(from io.Reader, visit func(row) error) error {
+	in, err := consulsnap.NewReader(from)
+	if err != nil {
+		return err
+	}
+	for {
+		saved, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r := row{kind: saved.Kind.String(), size: 1 + len(saved.Raw), value: saved.JSON}
+		if saved.Kind == consulsnap.KVS {
+			fields, err := saved.Fields()
+			if err != nil {
+				return err
+			}
+			r.key = fields.String("Key")
 		}
 		if err := visit(r); err != nil {
 			return err

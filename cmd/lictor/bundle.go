@@ -75,17 +75,30 @@ func (b *bundle) record(ctx context.Context) error {
 func (b *bundle) captureOnce(ctx context.Context) {
 	for _, once := range []struct {
 		target, path string
-		query        url.Values
 	}{
-		{"agent", "/v1/agent/self", nil},
-		{"host", "/v1/agent/host", nil},
-		{"members", "/v1/agent/members", url.Values{"wan": {"1"}}},
+		{"agent", "/v1/agent/self"},
+		{"host", "/v1/agent/host"},
 	} {
 		if b.options.wants(once.target) {
-			r := client.Request{Method: http.MethodGet, Path: once.path, Query: once.query}
+			r := client.Request{Method: http.MethodGet, Path: once.path}
 			b.failed(once.target, b.fetch(ctx, once.target+".json", r))
 		}
 	}
+	if b.options.wants("members") {
+		b.failed("members", b.members(ctx))
+	}
+}
+
+// members writes one list of the members of both pools. Those of the WAN pool have the datacenter in their names.
+func (b *bundle) members(ctx context.Context) error {
+	var lan, wan []json.RawMessage
+	err := errors.Join(b.client.Get(ctx, "/v1/agent/members", nil, &lan),
+		b.client.Get(ctx, "/v1/agent/members", url.Values{"wan": {"1"}}, &wan))
+	text, failed := json.Marshal(append(append([]json.RawMessage{}, lan...), wan...))
+	if failed != nil {
+		return failed
+	}
+	return errors.Join(err, b.write("members.json", text))
 }
 
 // captureChanges takes what changes, each kind by a goroutine of its own, and waits for all of them. The end of the time

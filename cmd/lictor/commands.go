@@ -28,6 +28,9 @@ func commands() []command {
 			"Profiles are recorded only if the agent has enable_debug set.", example: "lictor debug -duration=1m -capture=agent -capture=logs", new: newDebug},
 		{name: "event", args: "[flags] -name=NAME [PAYLOAD]", about: "Send a user event to the members of the datacenter.",
 			example: "lictor event -name=deploy -service=web 1.2.3", new: newEvent},
+		{name: "exec", args: "[flags] COMMAND...", about: "Run a command on all nodes, or some, and print what it prints there. A dash as the command means a script on " +
+			"standard input. Agents take part only with disable_remote_exec = false in their configuration. The exit code is 2 if the command failed on a node.",
+			example: "lictor exec -service=web uptime\nlictor exec -node='^db' - < script.sh", new: newExec},
 		{name: "rtt", args: "[flags] NODE [NODE]", about: "Estimate the round-trip time between two nodes. The second is the agent's own unless it is given.",
 			example: "lictor rtt node1 node2", new: newRTT},
 
@@ -61,6 +64,16 @@ func commands() []command {
 		{name: "services register", args: "[flags] [FILE...]", about: "Register services with the agent, from flags or from configuration files.",
 			example: "lictor services register web.hcl\nlictor services register -name=web -port=80 -tag=v1", new: newServicesRegister, files: true},
 
+		{name: "config", about: "Read and write configuration entries: what holds for services, gateways, intentions and the mesh."},
+		{name: "config delete", args: "[flags]", about: "Delete a configuration entry, named by flags or by the file it was written from.",
+			example: "lictor config delete -kind=service-defaults -name=web", new: newConfigDelete, files: true},
+		{name: "config list", args: "[flags]", about: "List the names of the configuration entries of a kind.",
+			example: "lictor config list -kind=service-defaults", new: newConfigList},
+		{name: "config read", args: "[flags]", about: "Print a configuration entry as JSON.",
+			example: "lictor config read -kind=service-defaults -name=web", new: newConfigRead},
+		{name: "config write", args: "[flags] FILE", about: "Write a configuration entry from a file in HCL or JSON, or from standard input if FILE is -.",
+			example: "lictor config write web.hcl", new: newConfigWrite, files: true},
+
 		{name: "operator", about: "Tools for those who run the cluster."},
 		{name: "operator autopilot", about: "Look into autopilot, which keeps the set of servers healthy, and configure it."},
 		{name: "operator autopilot get-config", args: "[flags]", about: "Print autopilot's configuration.",
@@ -82,12 +95,36 @@ func commands() []command {
 		{name: "operator usage instances", args: "[flags]", about: "Count services, their instances and nodes.",
 			example: "lictor operator usage instances -all-datacenters", new: newUsageInstances},
 
+		{name: "troubleshoot", about: "Find out what is wrong, and what to do about it. The exit code is 0 if all is well, and 1 if something was found."},
+		{name: "troubleshoot check", args: "[flags] CHECK-ID", about: "Say why a check is not passing.",
+			example: "lictor troubleshoot check service:web1", new: diagnose("id of a check", (*diagnosis).check)},
+		{name: "troubleshoot leader", args: "[flags]", about: "Say why there is no leader, or which servers are not well.",
+			example: "lictor troubleshoot leader", new: diagnose("", (*diagnosis).leader)},
+		{name: "troubleshoot ports", args: "[flags]", about: "Try which ports of a host are open, those of an agent unless others are named.",
+			example: "lictor troubleshoot ports -host=10.0.0.1 -ports=8300,8301", new: newTroubleshootPorts},
+		{name: "troubleshoot service", args: "[flags] SERVICE", about: "Say why a service is not found by DNS, or which of its instances are not.",
+			example: "lictor troubleshoot service web", new: diagnose("name of a service", (*diagnosis).service)},
+
 		{name: "snapshot", about: "Save, restore and inspect snapshots of the servers' state."},
 		{name: "snapshot agent", args: "[flags]", about: "Tell how automatic backups are made: the server that leads makes them, as the section snapshot_agent of its configuration says. No other process is needed.",
 			example: "lictor snapshot agent", new: newSnapshotAgent, files: true},
+		{name: "snapshot decode", args: "[flags] FILE", about: "Print the rows of a snapshot as JSON, one a line. FILE may be - for standard input. " +
+			"Secrets are printed, too.", example: "lictor snapshot decode backup.snap", new: newSnapshotDecode, files: true},
 		{name: "snapshot inspect", args: "[flags] FILE", about: "Print what a snapshot holds.", example: "lictor snapshot inspect backup.snap", new: newSnapshotInspect, files: true},
 		{name: "snapshot restore", args: "[flags] FILE", about: "Replace the servers' state by that of a snapshot.",
 			example: "lictor snapshot restore backup.snap", new: newSnapshotRestore, files: true},
 		{name: "snapshot save", args: "[flags] FILE", about: "Save the servers' state to a file.", example: "lictor snapshot save backup.snap", new: newSnapshotSave, files: true},
+
+		{name: "init", args: "[flags]", about: "Write the files of a new cluster that is closed to strangers: an authority, certificates, a key of gossip, and a configuration for each agent " +
+			"in which everything is encrypted and nothing is allowed without a token.", example: "lictor init -servers=3 -clients=2 -address=10.0.0.1 -address=10.0.0.2 -address=10.0.0.3", new: newInit},
+		{name: "check-security", args: "[flags]", about: "List what of the running agent is open to more people than it has to, and the configuration that closes it. The exit code is 1 if anything is open.",
+			example: "lictor check-security", new: newCheckSecurity},
+		{name: "tls", about: "Make certificates for agents and for the command line."},
+		{name: "tls ca", about: "Make an authority that signs certificates."},
+		{name: "tls ca create", args: "[flags]", about: "Make an authority, in two files of the working directory. Keep its key where no agent runs.",
+			example: "lictor tls ca create -domain=consul", new: newTLSCACreate},
+		{name: "tls cert", about: "Make certificates."},
+		{name: "tls cert create", args: "[flags] -server|-client|-cli", about: "Make a certificate that an authority signs, and its key, in two files of the working directory.",
+			example: "lictor tls cert create -server -dc=dc1\nlictor tls cert create -cli", new: newTLSCertCreate},
 	}
 }

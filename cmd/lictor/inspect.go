@@ -74,9 +74,9 @@ func (o inspectOptions) inspect(name string) (*contents, error) {
 	report := &contents{}
 	report.Meta, err = readArchive(file, func(state io.Reader) error {
 		return readRows(state, func(r row) error {
-			add(rows, r.kind(), r.size)
+			add(rows, r.kind, r.size)
 			report.TotalSize += r.size
-			if o.keys && r.table == "kvs" && strings.HasPrefix(r.key, o.filter) {
+			if o.keys && r.kind == "KVS" && strings.HasPrefix(r.key, o.filter) {
 				add(keys, o.beginning(r.key), r.size)
 				report.TotalSizeKV += r.size
 			}

@@ -32,7 +32,7 @@ func newLock(fs *flag.FlagSet, c *console) runFunc {
 	var o lockOptions
 	fs.IntVar(&o.limit, "n", 1, "How many may hold the lock at once, a `number` that all must agree on. More than one make it a semaphore.")
 	fs.StringVar(&o.name, "name", "", "The `name` of the session. Default: one made from the command.")
-	fs.DurationVar(&o.try, "try", 0, "Give up if the lock was not got within this `duration`. Default: wait for ever.")
+	fs.DurationVar(&o.try, "try", 0, "Give up if the lock was not got within this `duration`; 0 waits for ever.")
 	fs.DurationVar(&o.timeout, "timeout", 0, "The same as -try, a `duration`, in older scripts.")
 	fs.IntVar(&o.retries, "monitor-retry", 3, "After this `number` of failures of the agent in a row, a second apart, the lock counts as lost.")
 	fs.BoolVar(&o.childCode, "child-exit-code", false, "Exit with 2 if the command fails. Otherwise its failure is only reported.")

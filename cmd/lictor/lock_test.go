@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -191,6 +194,81 @@ func TestSemaphoreBesideTheGoClient(t *testing.T) {
 		t.Errorf("after their release: %s", got)
 	}
 	nothingLeft(t, cl)
+}
+
+// Ours and those of Consul's Go client contend for a mutex and for a semaphore: there are never more holders than may be, and
+// each contender gets its turns.
+func TestContentionWithTheGoClient(t *testing.T) {
+	addr, cl := startAgent(t)
+	for limit := 1; limit <= 2; limit++ {
+		t.Run(fmt.Sprint("n=", limit), func(t *testing.T) {
+			var holding atomic.Int32
+			work := func() {
+				if n := holding.Add(1); n > int32(limit) {
+					t.Errorf("%d holders of %d", n, limit)
+				}
+				time.Sleep(2 * time.Millisecond) // for others to come in if they can
+				holding.Add(-1)
+			}
+			ours := func() error {
+				j := holder(addr, fmt.Sprint("-n=", limit))
+				<-j.stdout.seen
+				work()
+				j.stdin.Close()
+				if got := j.ended(); got != "0 held\n" {
+					return errors.New(got)
+				}
+				return nil
+			}
+			theirs := func() error {
+				take, release := theirLock(t, cl, limit)
+				if lost, err := take(nil); err != nil || lost == nil {
+					return fmt.Errorf("not taken: %w", err)
+				}
+				work()
+				return release()
+			}
+			var all sync.WaitGroup
+			for range 3 {
+				for _, turn := range []func() error{ours, theirs} {
+					all.Go(func() {
+						for range 5 {
+							if err := turn(); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+			}
+			all.Wait()
+			removeLock(t, cl)
+			nothingLeft(t, cl)
+		})
+	}
+}
+
+// theirLock is a mutex or a semaphore of Consul's client, which is taken once.
+func theirLock(t *testing.T, cl *api.Client, limit int) (take func(<-chan struct{}) (<-chan struct{}, error), release func() error) {
+	if limit > 1 {
+		s, err := cl.SemaphorePrefix("lk", limit)
+		if err != nil {
+			t.Error(err)
+		}
+		return s.Acquire, s.Release
+	}
+	l, err := cl.LockKey("lk/.lock")
+	if err != nil {
+		t.Error(err)
+	}
+	return l.Lock, l.Unlock
+}
+
+// removeLock removes what Consul's client leaves of a lock that nobody holds.
+func removeLock(t *testing.T, cl *api.Client) {
+	t.Helper()
+	if _, err := cl.KV().Delete("lk/.lock", nil); err != nil {
+		t.Error(err)
+	}
 }
 
 func nothingLeft(t *testing.T, cl *api.Client) {

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,10 +142,69 @@ func newSnapshotRestore(fs *flag.FlagSet, c *console) runFunc {
 		if err != nil {
 			return err
 		}
-		if err := cl.Call(ctx, client.Request{Method: http.MethodPut, Path: "/v1/snapshot", Body: file}, nil); err != nil {
+		res, err := cl.Do(ctx, client.Request{Method: http.MethodPut, Path: "/v1/snapshot", Body: file})
+		if err != nil {
 			return failf("Error restoring snapshot: %w", err)
 		}
+		defer res.Body.Close()
 		c.printf("Restored snapshot\n")
+		return c.printImport(res.Body)
+	}
+}
+
+// printImport tells what was taken over from an archive that Consul has saved. For one of ours there is nothing to tell.
+func (c *console) printImport(answer io.Reader) error {
+	var done struct{ TakenOver, NotSupported map[string]int }
+	err := json.NewDecoder(io.LimitReader(answer, archiveLimit)).Decode(&done)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return failf("Error reading what was restored: %w", err)
+	}
+	c.printf("The archive is one that Consul has saved. Rows taken over:\n")
+	for _, kind := range slices.Sorted(maps.Keys(done.TakenOver)) {
+		c.printf("  %s: %d\n", kind, done.TakenOver[kind])
+	}
+	if len(done.NotSupported) > 0 {
+		c.printf("Not taken over, as this version has no place for them:\n")
+	}
+	for _, kind := range slices.Sorted(maps.Keys(done.NotSupported)) {
+		c.printf("  %s: %d\n", kind, done.NotSupported[kind])
+	}
+	return nil
+}
+
+func newSnapshotDecode(_ *flag.FlagSet, c *console) runFunc {
+	return func(_ context.Context, args []string) error {
+		name, err := oneFile(args)
+		if err != nil {
+			return err
+		}
+		from := c.in
+		if name != "-" {
+			file, err := os.Open(name)
+			if err != nil {
+				return failf("Error opening snapshot file: %w", err)
+			}
+			defer file.Close()
+			from = file
+		}
+		out := bufio.NewWriter(c.out)
+		lines := json.NewEncoder(out)
+		lines.SetEscapeHTML(false)
+		_, err = readArchive(from, func(state io.Reader) error {
+			return readRows(state, func(r row) error {
+				value, err := r.value()
+				if err != nil {
+					return err
+				}
+				return lines.Encode(struct{ Type, Data any }{r.kind, value})
+			})
+		})
+		if err = errors.Join(err, out.Flush()); err != nil {
+			return failf("Error reading snapshot: %w", err)
+		}
 		return nil
 	}
 }

@@ -56,6 +56,8 @@ func streamingAgent(t *testing.T) *httptest.Server {
 			io.WriteString(w, "profile")
 		case "/debug/pprof/trace":
 			http.Error(w, "tracing is in use", http.StatusInternalServerError)
+		case "/v1/agent/members":
+			fmt.Fprintf(w, `["wan %s"]`, r.FormValue("wan"))
 		default:
 			fmt.Fprintf(w, "%s\n", r.URL)
 		}
@@ -137,6 +139,9 @@ func TestDebugArchive(t *testing.T) {
 	}
 	if n := strings.Count(files["bundle/metrics.json"], "/v1/agent/metrics"); n < 2 {
 		t.Errorf("metrics were read %d times", n)
+	}
+	if got := files["bundle/members.json"]; got != `["wan ","wan 1"]` {
+		t.Errorf("members are %s", got)
 	}
 	left, _ := filepath.Glob(filepath.Join(filepath.Dir(at), "*"))
 	hidden, _ := filepath.Glob(filepath.Join(filepath.Dir(at), ".*"))

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"lictor/cmd/lictor/client"
@@ -64,6 +68,11 @@ func newKVImport(fs *flag.FlagSet, c *console) runFunc {
 		if err := json.Unmarshal([]byte(data), &entries); err != nil {
 			return failf("Cannot unmarshal data: %w", err)
 		}
+		for i, e := range entries {
+			if e.Key == "" {
+				return failf("Error! Entry %d of the data has no key: nothing was written", i+1)
+			}
+		}
 		cl, err := cn.client()
 		if err != nil {
 			return err
@@ -80,10 +89,21 @@ func newKVImport(fs *flag.FlagSet, c *console) runFunc {
 
 // importEntry writes one entry below a prefix and leaves in it the name of the key that was written.
 func importEntry(ctx context.Context, cl *client.Client, prefix string, e *exportedEntry) error {
-	if prefix != "" {
-		e.Key = strings.TrimSuffix(prefix, "/") + "/" + strings.TrimPrefix(e.Key, "/")
+	if strings.HasPrefix(prefix, "/") {
+		return failf("Error! Invalid prefix: it must not begin with a '/': %s", prefix)
 	}
-	if err := (putOptions{flags: e.Flags, ttl: e.TTL}).put(ctx, cl, e.Key, string(e.Value)); err != nil {
+	if prefix != "" {
+		e.Key = strings.TrimSuffix(prefix, "/") + "/" + e.Key
+	}
+	q := url.Values{}
+	if e.Flags != 0 {
+		q.Set("flags", strconv.FormatUint(e.Flags, 10))
+	}
+	if e.TTL != "" {
+		q.Set("ttl", e.TTL)
+	}
+	r := client.Request{Method: http.MethodPut, Path: "/v1/kv/" + e.Key, Query: q, Body: bytes.NewReader(e.Value)}
+	if err := cl.Call(ctx, r, nil); err != nil {
 		return failf("Error! Failed writing data for key %s: %w", e.Key, err)
 	}
 	return nil

@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"maps"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"lictor/cmd/lictor/watch"
+	"lictor/cmd/lictor/client"
+	"lictor/watch"
 )
 
 func newWatch(fs *flag.FlagSet, c *console) runFunc {
@@ -20,7 +23,8 @@ func newWatch(fs *flag.FlagSet, c *console) runFunc {
 	fs.StringVar(&q.Key, "key", "", "The `key` to watch, for type key.")
 	fs.StringVar(&q.Prefix, "prefix", "", "The `prefix` of the keys to watch, for type keyprefix.")
 	fs.StringVar(&q.Name, "name", "", "The `name` of the events to watch, for type event. Default: all.")
-	fs.StringVar(&q.Service, "service", "", "The `service` to watch, for types service and checks.")
+	fs.StringVar(&q.Service, "service", "", "The `service` to watch, for types service, checks and connect_leaf.")
+	fs.StringVar(&q.ServiceID, "service-id", "", "The `id` of a service that is registered on the agent, for type agent_service.")
 	fs.Var(&tags, "tag", "Only instances with this `tag`, for type service. May be repeated.")
 	fs.BoolVar(&q.PassingOnly, "passingonly", false, "Only instances whose checks pass, for type service.")
 	fs.StringVar(&q.State, "state", "", "Only checks in this `state`, for type checks: any, passing, warning or critical.")
@@ -32,7 +36,7 @@ func newWatch(fs *flag.FlagSet, c *console) runFunc {
 		if err != nil {
 			return err
 		}
-		w, err := watch.New(cl, q)
+		w, err := watch.New(apiSource{cl}, q)
 		if err != nil {
 			return usagef("%w", err)
 		}
@@ -48,6 +52,20 @@ func newWatch(fs *flag.FlagSet, c *console) runFunc {
 		}
 		return c.follow(ctx, watched{watch: w, first: first, handler: childCommand{args: args, shell: *shell}})
 	}
+}
+
+// An apiSource asks an agent over its API.
+type apiSource struct{ client *client.Client }
+
+// Ask implements watch.Source.
+func (s apiSource) Ask(ctx context.Context, q watch.Question) (watch.Answer, error) {
+	r := client.Request{Path: q.Path + q.Name, Query: url.Values{}}
+	maps.Copy(r.Query, q.Query)
+	if q.Hash != "" {
+		r.Query.Set("hash", q.Hash)
+	}
+	a, err := client.Read(ctx, s.client, r, q.Index)
+	return watch.Answer{Body: a.Body, Missing: a.Missing, Index: a.Index, Hash: a.Hash}, err
 }
 
 // show prints a change for reading.

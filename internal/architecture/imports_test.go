@@ -11,14 +11,15 @@ import (
 
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
-	"state": 0, "expiry": 0, "rpc": 0, "acl": 0, "telemetry": 0,
-	"kv": 1, "catalog": 1, "coordinate": 1, "event": 1, "ca": 1, "backup": 1,
-	"session": 2, "query": 3, "txn": 3, // both name sessions
-	"raftstore": 4, "gossip": 4, "health": 4, "view": 4,
-	"httpapi": 5, "dnsserver": 5, "ui": 5,
-	"config": 6, "agent/logging": 6,
-	"agent/local": 7, "agent": 8,
-	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor/watch": 1, "cmd/lictor": 9,
+	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0,
+	"acl": 1, "watch": 1,
+	"kv": 2, "catalog": 2, "coordinate": 2, "event": 2, "ca": 2, "backup": 2,
+	"session": 3, "claims": 3, "configentry": 3, "query": 4, "txn": 4, // query and txn name sessions
+	"raftstore": 5, "gossip": 5, "health": 5, "view": 5,
+	"httpapi": 6, "dnsserver": 6, "ui": 6,
+	"config": 7, "agent/logging": 7, "agent/remote": 7,
+	"agent/local": 8, "agent": 9,
+	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 10,
 }
 
 // owners says which packages alone may import a library.
@@ -35,6 +36,7 @@ var owners = map[string]struct {
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
 	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
+	"github.com/golang-jwt/jwt":        {[]string{"claims"}, "the rest of the house knows claims"},
 	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
 	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
 }

@@ -12,4 +12,9 @@
 //
 // A write whose answer did not come may have been carried out at any later time, or never. Only what the cluster says
 // with certainty, as "No cluster leader", is taken for not done.
+//
+// Beside them others contend for locks, by the API and by `lictor lock`, which is stopped in the middle now and then. Each holder
+// writes to a register, in a transaction that checks its session and shows the lock. What has to hold: whoever has lost a lock
+// never writes under it again, and CreateIndex and LockIndex of a lock, which fence its holders, only grow, in the time of the
+// clients as in the order of the log.
 package chaos

@@ -186,12 +186,12 @@ func (l *locker) write(key, session string) (bool, error) {
 // endOfHolder bounds how long `lictor lock` may take to end itself and its command once its lock is lost or is to be given up.
 const endOfHolder = 45 * time.Second
 
-// hold runs `lictor lock` at the client agent, works under its lock, and stops the process now and then for so long that
-// others get the lock. Then it has to notice by itself, and to end its command.
+// hold runs `lictor lock` at the client agent, works under its lock, and stops the process now and then while its session ends
+// and others get the lock. Then it has to notice by itself, and to end its command.
 func (l *locker) hold(ctx context.Context, name string) {
 	const key = "locks/cli"
 	cmd := exec.Command("ip", "netns", "exec", l.c.client.namespace, lictor(), "lock", "-http-addr=127.0.0.1:8500", "-name="+name,
-		"-pass-stdin", "-try=20s", key, "echo held; cat")
+		"-pass-stdin", "-try=30s", key, "echo held; cat")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -236,16 +236,22 @@ func (l *locker) holding(ctx context.Context, cmd *exec.Cmd, o lockOp, name stri
 		return
 	}
 	_ = cmd.Process.Signal(syscall.SIGSTOP)
-	lost := !l.work(ctx, o.Key, o.Session, 50*time.Second) // its session ends after 30s, and the lock delay 15s later
+	l.work(ctx, o.Key, o.Session, 2*time.Second)
+	// Under this harm a TTL is hardly ever over, as each new leader gives it whole again. So the session ends at once.
+	_, _, _ = l.ask("PUT", "/v1/session/destroy/"+o.Session, "")
+	lost := false
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && ctx.Err() == nil; l.rest() {
+		// Its command believes that it holds the lock. When the lock delay of 15s is over another gets it.
+		if granted, err := l.write(o.Key, o.Session); err == nil && !granted {
+			lost = true
+		}
+	}
 	l.mu.Lock()
 	l.stops++
 	if lost {
 		l.lost++
 	}
 	l.mu.Unlock()
-	for end := time.Now().Add(20 * time.Second); lost && time.Now().Before(end) && ctx.Err() == nil; l.rest() {
-		_, _ = l.write(o.Key, o.Session) // it believes that it holds the lock, while another gets it
-	}
 	_ = cmd.Process.Signal(syscall.SIGCONT)
 }
 

@@ -25,6 +25,7 @@ type server struct {
 	name   string
 	dir    string
 	ports  []int
+	debug  bool     // whether profiles can be asked for
 	join   []string // where the others are; none for a server that is alone
 	client *http.Client
 	cmd    *exec.Cmd
@@ -71,7 +72,7 @@ func (s *server) start(t *testing.T) {
 		"retry_join": s.join, "retry_interval": "300ms", "performance": map[string]any{"raft_multiplier": 1},
 		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "log_level": logLevel(),
 		"raft_logstore": map[string]any{"wal": map[string]any{"segment_size_mb": 1}}, "raft_snapshot_threshold": 1500,
-		"raft_snapshot_interval": "200ms", "raft_trailing_logs": 500,
+		"enable_debug": s.debug, "raft_snapshot_interval": "200ms", "raft_trailing_logs": 500,
 		"ports": map[string]any{"http": s.ports[0], "dns": s.ports[1], "serf_lan": s.ports[2], "serf_wan": s.ports[3],
 			"server": s.ports[4], "grpc": -1, "grpc_tls": -1},
 	})

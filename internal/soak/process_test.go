@@ -148,16 +148,23 @@ func (a *agent) lost() bool {
 }
 
 // leads tells whether an agent is the leader.
-func (a *agent) leads() bool {
-	if !a.server {
-		return false
-	}
+func (a *agent) leads() bool { return a.server && a.stat("consul", "leader") == "true" }
+
+// term is the newest term that a server knows of; 0 if it does not answer.
+func (a *agent) term() uint64 {
+	term, _ := strconv.ParseUint(a.stat("raft", "term"), 10, 64)
+	return term
+}
+
+// stat is a figure that an agent tells of itself.
+func (a *agent) stat(group, name string) string {
 	self, err := a.client.Agent().Self()
 	if err != nil {
-		return false
+		return ""
 	}
-	consul, _ := self["Stats"]["consul"].(map[string]any)
-	return consul["leader"] == "true"
+	all, _ := self["Stats"][group].(map[string]any)
+	text, _ := all[name].(string)
+	return text
 }
 
 // usage measures what the process takes. Part is the part of a core that it used since the last time.

@@ -31,6 +31,7 @@ type run struct {
 	samples []sample
 	faults  []string
 	leading time.Duration // when the newest leader was seen
+	term    uint64        // the newest that a server knew of
 	events  *os.File
 }
 
@@ -62,6 +63,32 @@ func (r *run) lead(at time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.leading = at
+}
+
+// elections looks for leaders that come without a kill, as on a machine that has stood still for a moment.
+func (r *run) elections(ctx context.Context) {
+	for ; ctx.Err() == nil; sleep(ctx, 500*time.Millisecond) {
+		for _, a := range r.agents {
+			if term := a.term(); a.server && r.newer(term) {
+				r.note(fmt.Sprintf("term %d, of which %s knows", term, a.name))
+			}
+		}
+	}
+}
+
+// newer takes note of a term. Its leader may have come as late as now.
+func (r *run) newer(term uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if term <= r.term {
+		return false
+	}
+	r.term = term
+	r.counts["terms"]++
+	if r.leading >= 0 {
+		r.leading = r.since()
+	}
+	return true
 }
 
 // note leaves a line in events.log.
@@ -135,6 +162,7 @@ func TestSoak(t *testing.T) {
 	var busy sync.WaitGroup
 	r.load(ctx, &busy)
 	busy.Go(func() { r.harm(ctx, pace) })
+	busy.Go(func() { r.elections(ctx) })
 	r.watch(ctx)
 	cancel()
 	r.finish(&busy)
@@ -233,13 +261,17 @@ func (r *run) measure(passed time.Duration) (report []string) {
 		if a.lost() {
 			r.fault(a.name + " has ended by itself: see its log")
 		}
-		text := fmt.Sprintf("%s: %.2f of a core", a.name, part)
+		name := a.name
+		if a.leads() {
+			name += " leading" // which takes more, and is compared with its like
+		}
+		text := fmt.Sprintf("%s: %.2f of a core", name, part)
 		for _, m := range measures {
 			text += fmt.Sprintf(", %.0f %s", values[m.name], m.name)
 		}
 		report = append(report, text+fmt.Sprintf(", age %s", age.Round(time.Second)))
 		r.mu.Lock()
-		r.samples = append(r.samples, sample{Process: a.name, At: r.since(), Age: age, Values: values})
+		r.samples = append(r.samples, sample{Process: name, At: r.since(), Age: age, Values: values})
 		r.mu.Unlock()
 	}
 	return report

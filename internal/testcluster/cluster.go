@@ -71,27 +71,39 @@ func Run(t *testing.T, servers, clients int, extra string, story func(c *Cluster
 // Add starts a further agent, which joins the others.
 func (c *Cluster) Add(name string, server bool, hcl ...string) *Node {
 	c.Helper()
+	n := c.plan(name, server, hcl...)
+	n.Start()
+	return n
+}
+
+// plan makes a further agent that does not run yet.
+func (c *Cluster) plan(name string, server bool, hcl ...string) *Node {
 	n := &Node{Name: name, Addr: fmt.Sprintf("10.0.%d.%d", c.site, len(c.all)+1), Server: server, cluster: c, hcl: hcl, log: new(journal)}
 	c.all = append(c.all, n)
-	n.Start()
 	return n
 }
 
 // Start runs an agent that does not run, with what its data directory holds.
 func (n *Node) Start() {
 	n.cluster.Helper()
+	if err := n.try(); err != nil {
+		n.cluster.Fatalf("start %s: %v", n.Name, err)
+	}
+}
+
+// try is Start for an agent that may not be able to.
+func (n *Node) try() error {
 	a, err := agent.New(agent.Config{Output: n.log, Build: agent.Build{Version: "1.21.4", Own: "0"}, Network: n.cluster.Net.Host(n.Addr),
 		Load: func() (*config.Loaded, error) {
 			return config.Load(config.Options{Fragments: append([]string{n.basis(), n.cluster.extra}, n.hcl...)})
 		}})
 	if err != nil {
-		n.cluster.Fatal(err)
+		return err
 	}
 	n.Agent = a
-	if err := a.Start(); err != nil {
-		n.cluster.Fatalf("start %s: %v", n.Name, err)
-	}
-	n.runs = true
+	err = a.Start()
+	n.runs = err == nil
+	return err
 }
 
 func (n *Node) basis() string {

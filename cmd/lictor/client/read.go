@@ -20,6 +20,7 @@ type Doer interface {
 type Answer struct {
 	Body    []byte // JSON, nil if Missing
 	Missing bool   // the agent has no such thing
+	Hash    string // of the content, where the agent gives that instead of an index
 	Index   uint64 // what a question names that is to be answered once this has changed; 0 if the agent gave none
 }
 
@@ -47,7 +48,7 @@ func Read(ctx context.Context, d Doer, r Request, index uint64) (Answer, error) 
 	if err != nil {
 		return Answer{}, fmt.Errorf("read the answer to %s: %w", r.Path, err)
 	}
-	return Answer{Body: body, Index: indexOf(res.Header)}, nil
+	return Answer{Body: body, Index: indexOf(res.Header), Hash: res.Header.Get("X-Consul-ContentHash")}, nil
 }
 
 // Newer is the index to block on after an answer, when the last question named old. An index that goes backwards means

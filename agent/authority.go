@@ -1,0 +1,87 @@
+package agent
+
+import (
+	"context"
+	"crypto/subtle"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"lictor/acl"
+	"lictor/rpc"
+	"lictor/state"
+)
+
+// aclDefaults are what holds where no rule speaks.
+func (a *Agent) aclDefaults() acl.Defaults {
+	return acl.Defaults{AllowAll: a.cfg.ACL.DefaultPolicy == "allow", KeyList: a.cfg.ACL.KeyListPolicy}
+}
+
+// resolver makes what finds what a token may do. On a server db gives its state, on a client agent it is nil.
+func (a *Agent) resolver(db func() *state.DB) func(ctx context.Context, token string) (acl.Authorizer, error) {
+	if !a.cfg.ACL.Enabled {
+		return allowAll
+	}
+	hit, miss := a.metrics.Counter("acl.token.cache_hit"), a.metrics.Counter("acl.token.cache_miss")
+	if db != nil {
+		r := &acl.Resolver{DB: db, Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults(), Context: a.ctx,
+			Hit: func() { hit.Add(1) }, Miss: func() { miss.Add(1) }}
+		return func(_ context.Context, token string) (acl.Authorizer, error) { return r.Resolve(token) }
+	}
+	r := &acl.Remote{Defaults: a.aclDefaults(), TTL: a.cfg.ACL.TokenTTL, Down: a.cfg.ACL.DownPolicy, Context: a.ctx,
+		Ask: func(ctx context.Context, token string) (*acl.Resolution, error) {
+			miss.Add(1)
+			return acl.ResolveMethod.Call(ctx, a.caller, rpc.Header{Token: token}, &struct{}{})
+		}}
+	if a.cfg.ACL.PolicyTTL > 0 {
+		r.TTL = min(r.TTL, a.cfg.ACL.PolicyTTL)
+	}
+	return r.Resolve
+}
+
+// captured makes what finds what a token may do that is not the asker's, in the state that an answer is made from; nil where
+// there are no ACLs.
+func (a *Agent) captured() func(*state.Tx, string) (acl.Authorizer, error) {
+	if !a.cfg.ACL.Enabled {
+		return nil
+	}
+	r := &acl.Resolver{Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults()}
+	return r.Within
+}
+
+// resolveHere finds what a token may do that has come to this very agent: its recovery token is good here alone.
+func (a *Agent) resolveHere(ctx context.Context, token string) (acl.Authorizer, error) {
+	if recovery := a.secrets.get(tokenRecovery); recovery != "" && a.cfg.ACL.Enabled && subtle.ConstantTimeCompare([]byte(recovery), []byte(token)) == 1 {
+		return acl.Recovery(a.cfg.Node.Name), nil
+	}
+	return a.resolve(ctx, token)
+}
+
+// allowAll finds what a token may do where there are no ACLs: everybody may do everything.
+func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.AllowAll(), nil }
+
+// newAuthority makes what answers for ACLs on a server.
+func (a *Agent) newAuthority(log state.Log) *acl.Authority {
+	s := &acl.Authority{Log: log, Datacenter: a.cfg.Node.Datacenter, Enabled: a.cfg.ACL.Enabled, Defaults: a.aclDefaults(), NoBootstrap: a.cfg.ACL.MSPDisableBootstrap}
+	if dir := a.dataDir(); dir != "" {
+		path := filepath.Join(dir, "acl-bootstrap-reset")
+		s.ResetIndex = func() uint64 {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return 0
+			}
+			index, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+			if err != nil {
+				a.log.Warn("the file does not hold the reset index that a refused bootstrap tells", "file", path)
+			}
+			return index
+		}
+		s.Forget = func() {
+			if err := os.Remove(path); err != nil {
+				a.log.Warn("the file that allows one more bootstrap could not be removed", "file", path, "error", err)
+			}
+		}
+	}
+	return s
+}

@@ -1,0 +1,163 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"lictor/acl"
+	"lictor/catalog"
+	"lictor/coordinate"
+	"lictor/kv"
+	"lictor/session"
+	"lictor/state"
+)
+
+// log is a Log whose commands are followed by the cascades, as on a server.
+type log struct{ *state.Local }
+
+type cascading struct{ state.Command }
+
+func (c cascading) Apply(tx *state.Tx) (any, error) {
+	answer, err := c.Command.Apply(tx)
+	session.Cascade(tx)
+	Cascade(tx)
+	tx.Events()
+	return answer, err
+}
+
+func (l log) Apply(ctx context.Context, c state.Command) (any, error) {
+	return l.Local.Apply(ctx, cascading{c})
+}
+
+func newKeeper(t *testing.T) *Keeper {
+	t.Helper()
+	tables := slices.Concat(kv.Tables(), coordinate.Tables(), catalog.Tables(), session.Tables(), Tables())
+	local, err := state.NewLocal(1, tables...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &Keeper{Log: log{local}, Catalog: &catalog.Service{Log: log{local}, Datacenter: "dc1"}, Datacenter: "dc1"}
+	for _, node := range []string{"n1", "n2"} {
+		r := &catalog.Register{Node: node, Address: "10.0.0.1", Service: &catalog.Instance{ID: "web", Service: "web", Tags: []string{"all", node}}}
+		if _, err := k.Catalog.Register(t.Context(), acl.AllowAll(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return k
+}
+
+func (k *Keeper) add(t *testing.T, q Query) string {
+	t.Helper()
+	id, err := k.Create(t.Context(), acl.AllowAll(), &Set{q})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (k *Keeper) run(t *testing.T, name string) *Response {
+	t.Helper()
+	r, _, err := k.Execute(k.Log.DB().Read(), acl.AllowAll(), &Execute{Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestTheLongestTemplateWinsAfterTheExactName(t *testing.T) {
+	k := newKeeper(t)
+	template := func(name, service string) Query {
+		return Query{Name: name, Template: Template{Type: PrefixMatch}, Service: Service{Service: service}}
+	}
+	k.add(t, template("", "any ${name.full}"))
+	k.add(t, template("a-", "a ${name.prefix}|${name.suffix}"))
+	k.add(t, template("a-b-", "ab ${name.suffix}"))
+	k.add(t, Query{Name: "a-b-exact", Service: Service{Service: "exact"}})
+	for name, want := range map[string]string{
+		"x": "any x", "a-x": "a a-|x", "A-b-x": "ab x", "a-b-EXACT": "exact", "a-b": "a a-|b",
+	} {
+		if got := k.run(t, name); got == nil || got.Service != want {
+			t.Errorf("%s: got %+v, want %s", name, got, want)
+		}
+	}
+}
+
+func TestTagsMustBeThereOrMustNot(t *testing.T) {
+	k := newKeeper(t)
+	k.add(t, Query{Name: "q", Service: Service{Service: "web", Tags: []string{"ALL", "!n1"}}})
+	if r := k.run(t, "q"); len(r.Nodes) != 1 || r.Nodes[0].Node.Node != "n2" {
+		t.Errorf("got %d nodes", len(r.Nodes))
+	}
+}
+
+func TestAQueryEndsWithItsSession(t *testing.T) {
+	k := newKeeper(t)
+	ctx := t.Context()
+	if _, err := k.Log.Apply(ctx, &session.Create{Session: session.Session{ID: "s", Node: "n1"}}); err != nil {
+		t.Fatal(err)
+	}
+	id := k.add(t, Query{Session: "s", Service: Service{Service: "web"}})
+	if _, err := k.Log.Apply(ctx, &catalog.Deregister{Node: "n1"}); err != nil {
+		t.Fatal(err)
+	}
+	if r := k.run(t, id); r != nil {
+		t.Errorf("the query is still there: %+v", r)
+	}
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	k := newKeeper(t)
+	for want, q := range map[string]Query{
+		"Bad NearestN '-1'":      {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
+		"DNS TTL '-1s', must be": {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
+		"Bad DNS TTL 'abc'":      {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
+		"redacted token":         {Name: "x", Token: hidden, Service: Service{Service: "x"}},
+		"parse error at 1:3":     {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
+	} {
+		if _, err := k.Create(t.Context(), acl.AllowAll(), &Set{q}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if _, err := k.Create(t.Context(), acl.DenyAll(), &Set{Query{Name: "x", Service: Service{Service: "x"}}}); !errors.As(err, new(*acl.Denial)) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// world is Remotes of two datacenters, one of which has instances.
+type world struct{ asked []string }
+
+func (*world) Nearest() []string { return []string{"dc2", "dc3"} }
+
+func (w *world) Execute(dc string, s *Service, _ DNS) (*Response, error) {
+	w.asked = append(w.asked, dc)
+	r := &Response{Service: s.Service, Datacenter: dc}
+	if dc == "dc3" {
+		r.Nodes = []*catalog.Entry{{}}
+	}
+	return r, nil
+}
+
+func TestFailover(t *testing.T) {
+	r := &Response{Datacenter: "dc1", Rendered: &Service{Failover: Failover{NearestN: 1, Datacenters: []string{"dc9", "dc2", "dc3"}}}}
+	w := &world{}
+	if got := r.Elsewhere(w); got.Datacenter != "dc3" || got.Failovers != 2 || len(w.asked) != 2 {
+		t.Errorf("got %+v, asked %v", got, w.asked)
+	}
+	if got := r.Elsewhere(nil); got != r {
+		t.Error("failed over to nowhere")
+	}
+}
+
+func FuzzTemplate(f *testing.F) {
+	f.Add("${match(1)}-${name.full}", "a-b")
+	f.Add("$${x} ${bad(}", "")
+	f.Fuzz(func(t *testing.T, text, name string) {
+		s := scope{full: name, matches: []string{name}}
+		if out, err := s.interpolate(text); err == nil && !strings.Contains(text, "${") && out != text {
+			t.Errorf("%q became %q", text, out)
+		}
+	})
+}
