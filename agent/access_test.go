@@ -367,6 +367,15 @@ func TestEveryMethodAsks(t *testing.T) {
 		r, err := run(t, s, az)
 		return r.(*prepared.Response).Nodes, err
 	})
+	sought, err := prepared.SeekFor(&prepared.Service{Service: "secret-service"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seek, look := query(prepared.SeekQuery, sought)
+	add(seek, func(t *testing.T, s *subject, az *stranger) (any, error) {
+		r, err := look(t, s, az)
+		return r.(*prepared.Response).Nodes, err
+	})
 	add(query(ca.RootsQuery, struct{}{}))
 	add(query(catalog.NodesQuery, catalog.Nodes{}))
 	add(query(catalog.NodeQuery, catalog.OnNode{Node: "secret-node"}))

@@ -117,6 +117,7 @@ func (s *services) queries(v *view.Views) {
 	view.Handle(v, prepared.GetQuery, s.query.Get)
 	view.Handle(v, prepared.ExplainQuery, s.query.Explain)
 	view.Handle(v, prepared.ExecuteQuery, s.query.Execute)
+	view.Handle(v, prepared.SeekQuery, s.query.Seek)
 	view.Handle(v, session.InfoQuery, s.session.Info)
 	view.Handle(v, session.ListQuery, s.session.List)
 	view.Handle(v, session.NodeQuery, s.session.OnNode)

@@ -107,14 +107,20 @@ func ownersOf(h *catalog.Holders) Owner {
 
 func (v *views) Query(ctx context.Context, from *Place, q QueryQuestion) (Found[*QueryAnswer], error) {
 	a, err := view.Read(ctx, v.all, prepared.ExecuteQuery, from.options(), prepared.Execute{Name: q.Name, Agent: v.node, IP: q.IP})
-	return found(a, err, func(r *prepared.Response) *QueryAnswer {
+	away := false
+	f, err := found(a, err, func(r *prepared.Response) *QueryAnswer {
 		if r == nil {
 			return nil
 		}
-		r = r.Elsewhere(v.remotes)
+		r = r.Elsewhere(ctx, from.Token, v.remotes)
+		away = r.Failovers > 0
 		return &QueryAnswer{Service: r.Service, Datacenter: r.Datacenter, TTL: r.DNS.TTL, Sorted: r.Sorted, ByIP: r.ByIP,
 			Instances: instancesOf(catalog.Listing[*catalog.Entry]{Rows: r.Nodes})}
 	})
+	if away {
+		f.Live = nil // what there is elsewhere may change, and this one does not tell
+	}
+	return f, err
 }
 
 func (v *views) Virtual(ctx context.Context, from *Place, service string) (Found[netip.Addr], error) {

@@ -146,7 +146,7 @@ func (s *Server) queryExecute(w http.ResponseWriter, r *http.Request, name strin
 	if err != nil {
 		return nil, err
 	}
-	found := answer.Value().Elsewhere(s.Remotes)
+	found := answer.Value().Elsewhere(r.Context(), token(r), s.Remotes)
 	if found.Filtered {
 		w.Header()["X-Consul-Results-Filtered-By-Acls"] = isTrue
 	}

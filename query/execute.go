@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"lictor/acl"
 	"lictor/catalog"
+	"lictor/rpc"
 	"lictor/state"
 )
 
@@ -34,22 +36,43 @@ func (k *Keeper) Execute(tx *state.Tx, az acl.Authorizer, e *Execute) (*Response
 	if err != nil {
 		return nil, 0, err
 	}
-	found, at, err := k.Catalog.ServiceHealth(tx, az, &catalog.ServiceHealth{Service: rendered.Service, Connect: rendered.Connect,
-		NodeMeta: catalog.PairsOf(rendered.NodeMeta), Near: near})
+	at, err := k.find(tx, az, r, near)
 	if err != nil {
 		return nil, 0, err
-	}
-	r.Filtered, r.Sorted = found.Filtered, near != ""
-	r.Nodes = slices.DeleteFunc(found.Rows, func(i *catalog.Entry) bool { return !rendered.takes(i) })
-	for _, i := range r.Nodes {
-		if len(i.Checks) == 0 {
-			i.Checks = nil // as it is shown
-		}
 	}
 	if near == e.Agent {
 		r.ownFirst(near)
 	}
 	return r, max(index, at), nil
+}
+
+// find finds the instances that are looked for.
+func (k *Keeper) find(tx *state.Tx, az acl.Authorizer, r *Response, near string) (index uint64, err error) {
+	s := r.Rendered
+	found, index, err := k.Catalog.ServiceHealth(tx, az, &catalog.ServiceHealth{Service: s.Service, Connect: s.Connect,
+		NodeMeta: catalog.PairsOf(s.NodeMeta), Near: near})
+	if err != nil {
+		return 0, err
+	}
+	r.Filtered, r.Sorted = found.Filtered, near != ""
+	r.Nodes = slices.DeleteFunc(found.Rows, func(i *catalog.Entry) bool { return !s.takes(i) })
+	for _, i := range r.Nodes {
+		if len(i.Checks) == 0 {
+			i.Checks = nil // as it is shown
+		}
+	}
+	return index, nil
+}
+
+// Seek answers SeekQuery.
+func (k *Keeper) Seek(tx *state.Tx, az acl.Authorizer, q *Seek) (*Response, uint64, error) {
+	s := new(Service)
+	if err := rpc.Decode([]byte(q.Service), s); err != nil {
+		return nil, 0, rpc.Errorf(rpc.Invalid, "what is looked for cannot be read: %s", err)
+	}
+	r := &Response{Service: s.Service, Datacenter: k.Datacenter, Rendered: s}
+	index, err := k.find(tx, az, r, "")
+	return r, index, err
 }
 
 // near is the node that the nearest come first to; "" if there is none.
@@ -137,29 +160,28 @@ func (r *Response) Choose(limit int) []*catalog.Entry {
 
 // Remotes are the other datacenters.
 type Remotes interface {
-	// Nearest lists those that can be reached, the nearest first.
-	Nearest() []string
-	// Execute looks there for what a query, with its template filled in, is to find. It does not fail over.
-	Execute(datacenter string, s *Service, d DNS) (*Response, error)
+	// Nearest lists all datacenters, the nearest first.
+	Nearest(ctx context.Context) []string
+	// Execute looks in a datacenter for what a query, with its template filled in, is to find. It does not fail over.
+	Execute(ctx context.Context, to rpc.Header, s *Service) (*Response, error)
 }
 
 // Elsewhere looks in other datacenters if there is nothing in this one, and gives what the first one has that has
-// something. Those that are not known are passed over, as are those that fail. Remotes may be nil.
-func (r *Response) Elsewhere(others Remotes) *Response {
-	if len(r.Nodes) > 0 || others == nil {
+// something, for who holds a token. Those that are not known are passed over, as are those that fail. Remotes may be nil.
+func (r *Response) Elsewhere(ctx context.Context, token string, others Remotes) *Response {
+	if f := &r.Rendered.Failover; len(r.Nodes) > 0 || others == nil || f.NearestN <= 0 && len(f.Datacenters)+len(f.Targets) == 0 {
 		return r
 	}
 	last, tried := *r, 0
-	for _, dc := range r.Rendered.Failover.order(others.Nearest()) {
-		if dc == r.Datacenter {
-			continue
-		}
+	known := slices.DeleteFunc(others.Nearest(ctx), func(dc string) bool { return dc == r.Datacenter })
+	for _, dc := range r.Rendered.Failover.order(known) {
 		tried++
-		found, err := others.Execute(dc, r.Rendered, r.DNS)
+		found, err := others.Execute(ctx, rpc.Header{Token: token, Datacenter: dc}, r.Rendered)
 		if err != nil {
 			continue
 		}
 		last = *found
+		last.DNS = r.DNS
 		if len(last.Nodes) > 0 {
 			break
 		}

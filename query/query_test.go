@@ -11,6 +11,7 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/rpc"
 	"lictor/session"
 	"lictor/state"
 )
@@ -129,9 +130,10 @@ func TestWhatIsRefused(t *testing.T) {
 // world is Remotes of two datacenters, one of which has instances.
 type world struct{ asked []string }
 
-func (*world) Nearest() []string { return []string{"dc2", "dc3"} }
+func (*world) Nearest(context.Context) []string { return []string{"dc1", "dc2", "dc3"} }
 
-func (w *world) Execute(dc string, s *Service, _ DNS) (*Response, error) {
+func (w *world) Execute(_ context.Context, to rpc.Header, s *Service) (*Response, error) {
+	dc := to.Datacenter
 	w.asked = append(w.asked, dc)
 	r := &Response{Service: s.Service, Datacenter: dc}
 	if dc == "dc3" {
@@ -143,10 +145,10 @@ func (w *world) Execute(dc string, s *Service, _ DNS) (*Response, error) {
 func TestFailover(t *testing.T) {
 	r := &Response{Datacenter: "dc1", Rendered: &Service{Failover: Failover{NearestN: 1, Datacenters: []string{"dc9", "dc2", "dc3"}}}}
 	w := &world{}
-	if got := r.Elsewhere(w); got.Datacenter != "dc3" || got.Failovers != 2 || len(w.asked) != 2 {
+	if got := r.Elsewhere(t.Context(), "", w); got.Datacenter != "dc3" || got.Failovers != 2 || len(w.asked) != 2 {
 		t.Errorf("got %+v, asked %v", got, w.asked)
 	}
-	if got := r.Elsewhere(nil); got != r {
+	if got := r.Elsewhere(t.Context(), "", nil); got != r {
 		t.Error("failed over to nowhere")
 	}
 }

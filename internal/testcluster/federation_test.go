@@ -244,3 +244,33 @@ func TestWANAddressesOfOtherDatacenters(t *testing.T) {
 		}
 	})
 }
+
+// A prepared query that finds nothing here finds what there is in another datacenter, through every agent.
+func TestAPreparedQueryFailsOver(t *testing.T) {
+	Federate(t, 3, 1, 1, "", func(f *Federation) {
+		for i, n := range []*Node{f.DC(1).Leader(), f.DC(3).Leader()} {
+			status := []string{"critical", "passing"}[i]
+			body := fmt.Sprintf(`{"Node": "ext%d", "Address": "10.9.9.9", "Service": {"Service": "web", "Port": 80}, "Check": {"CheckID": "c", "Name": "c", "Status": %q, "ServiceID": "web"}}`, i, status)
+			if a := n.Ask("PUT", "/v1/catalog/register", body); !a.OK() {
+				t.Fatal(a.Body)
+			}
+		}
+		for name, failover := range map[string]string{"near": `"NearestN": 2`, "named": `"Datacenters": ["dc9", "dc2", "dc3"]`, "none": `"NearestN": 0`} {
+			body := fmt.Sprintf(`{"Name": %q, "Service": {"Service": "web", "Failover": {%s}}, "DNS": {"TTL": "7s"}}`, name, failover)
+			if a := f.DC(1).Leader().Ask("POST", "/v1/query", body); !a.OK() {
+				t.Fatal(a.Body)
+			}
+		}
+		for _, n := range f.DC(1).Running() {
+			for _, name := range []string{"near", "named"} {
+				got := n.Get("/v1/query/" + name + "/execute")
+				if !strings.Contains(got, `"ext1"`) || !strings.Contains(got, `"Datacenter":"dc3"`) || !strings.Contains(got, `"TTL":"7s"`) || strings.Contains(got, `"Failovers":0`) {
+					t.Errorf("%s at %s: %s", name, n.Name, got)
+				}
+			}
+			if got := n.Get("/v1/query/none/execute"); !strings.Contains(got, `"Nodes":[]`) || !strings.Contains(got, `"Failovers":0`) {
+				t.Errorf("without failover at %s: %s", n.Name, got)
+			}
+		}
+	})
+}
