@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -98,31 +99,72 @@ func (f *federation) open(name string) *distant {
 	return r
 }
 
-// find finds the datacenter that a call is for, which has not been sent on before.
+// find finds the datacenter that a call is for. A call that another datacenter has sent here is sent on only if it is to go
+// through here, and that once.
 func (f *federation) find(h *rpc.Header) (*distant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.others[h.Datacenter]
-	if r == nil || h.Direct || h.Hops > 0 {
+	if r == nil || h.Direct || h.Hops > through {
 		return nil, rpc.ErrNoDatacenter
 	}
-	h.Hops++
+	h.Hops = directly
 	return r, nil
 }
 
-// call brings an encoded call to another datacenter.
+// What Header.Hops says of a call: that it is to be sent on once more, or not at all.
+const (
+	through  = 1
+	directly = 2
+)
+
+// call brings an encoded call to another datacenter, through a third one if there is no other way.
 func (f *federation) call(ctx context.Context, h rpc.Header, method string, args []byte, kind rpc.Traits) ([]byte, error) {
+	from := h.Hops
 	r, err := f.find(&h)
 	if err != nil {
 		return nil, err
 	}
-	var reply []byte
-	err = r.deliver(ctx, kind.Repeatable, func(ctx context.Context, t rpc.Target) error {
-		var err error
-		reply, err = r.route.pool.Call(ctx, t, h, method, args)
-		return err
-	})
+	reply, err := r.call(ctx, h, method, args, kind)
+	var lost *lostError
+	if from == 0 && errors.As(err, &lost) {
+		err = f.around(r, err, func(hub *distant) error {
+			round := h
+			round.Hops = through
+			var err error
+			reply, err = hub.call(ctx, round, method, args, kind)
+			return err
+		})
+	}
 	return reply, err
+}
+
+// hubsMost bounds how many other datacenters are asked for a way.
+const hubsMost = 3
+
+// around tries a way through other datacenters, the nearest first. If none has one, that is not tried again for a moment, and
+// the error stays what it was.
+func (f *federation) around(to *distant, direct error, try func(hub *distant) error) error {
+	if now := time.Now().Unix(); to.spared.Load() == now {
+		return direct
+	}
+	tried := 0
+	for _, name := range f.agent.datacenterNames() {
+		f.mu.Lock()
+		hub := f.others[name]
+		f.mu.Unlock()
+		if hub == nil || hub == to || hub.dark.Load() {
+			continue
+		}
+		if err := try(hub); rpc.CodeOf(err) != rpc.NoDatacenter {
+			return err
+		}
+		if tried++; tried == hubsMost {
+			break
+		}
+	}
+	to.spared.Store(time.Now().Unix())
+	return direct
 }
 
 // Fetch implements view.Source.
@@ -155,14 +197,25 @@ func (f *federation) Follow(ctx context.Context, q *view.Ask, deliver func(*view
 	})
 }
 
-// stream delivers what a server of another datacenter sends, until that ends.
+// stream delivers what a server of another datacenter sends, until that ends. It goes through a third one if there is no
+// other way.
 func (f *federation) stream(ctx context.Context, h rpc.Header, method string, args []byte, deliver func([]byte) error) error {
-	return f.long(&h, (*distant).streaming, func(r *distant) error {
-		t, ok := r.roster.best()
-		if !ok {
-			return rpc.ErrNoDatacenter
-		}
-		return r.route.follow(ctx, t, h, method, args, deliver)
+	from := h.Hops
+	err := f.long(&h, (*distant).streaming, func(r *distant) error { return r.stream(ctx, h, method, args, deliver) })
+	var lost *lostError
+	if from != 0 || !errors.As(err, &lost) {
+		return err
+	}
+	f.mu.Lock()
+	r := f.others[h.Datacenter]
+	f.mu.Unlock()
+	if r == nil {
+		return err
+	}
+	return f.around(r, err, func(hub *distant) error {
+		round := h
+		round.Hops = through
+		return hub.stream(ctx, round, method, args, deliver)
 	})
 }
 

@@ -14,7 +14,8 @@ type Header struct {
 	Datacenter string // "" is the caller's own
 	// Direct asks whoever receives the call to answer it or to refuse, but not to send it on: who sends it knows better.
 	Direct bool
-	// Hops counts how often servers have sent the call on to another datacenter; MaxHops at most.
+	// Hops is 0 until a server sends the call on to another datacenter, which then says how far it may still go; MaxHops at
+	// most.
 	Hops uint8
 }
 

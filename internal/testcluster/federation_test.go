@@ -104,6 +104,7 @@ func TestALinkIsCutAndHealed(t *testing.T) {
 			t.Fatal("the link does not work")
 		}
 		f.Part(1, 2)
+		f.Part(3, 2)    // or requests would go round
 		for range 200 { // far more than would be waited for one after the other
 			go client.Ask("GET", "/v1/kv/k?dc=dc2", "")
 		}
@@ -272,5 +273,33 @@ func TestAPreparedQueryFailsOver(t *testing.T) {
 				t.Errorf("without failover at %s: %s", n.Name, got)
 			}
 		}
+	})
+}
+
+// A datacenter that is reached only through a third one is reached all the same.
+func TestARequestGoesRoundACutLink(t *testing.T) {
+	Federate(t, 3, 1, 1, "", func(f *Federation) {
+		there := f.DC(3).Leader()
+		there.Put("k", "v")
+		f.Part(1, 3)
+		for _, n := range f.DC(1).Running() {
+			f.DC(1).Eventually("the way round is found", func() bool { return n.far(3, "k") == "v" })
+			begun := time.Now()
+			if a := n.Ask("PUT", "/v1/kv/"+n.Name+"?dc=dc3", "v"); !a.OK() || time.Since(begun) > 50*time.Millisecond {
+				t.Errorf("%s writes: %d %s after %s", n.Name, a.Status, a.Body, time.Since(begun))
+			}
+			index := n.Ask("GET", "/v1/kv/k?dc=dc3", "").Header.Get("X-Consul-Index")
+			done := make(chan string, 1)
+			go func() { done <- n.Ask("GET", "/v1/kv/k?raw&dc=dc3&wait=20s&index="+index, "").Body }()
+			f.DC(1).Sleep(2 * time.Second)
+			there.Put("k", "by "+n.Name)
+			begun = time.Now()
+			if got := <-done; got != "by "+n.Name || time.Since(begun) > time.Second {
+				t.Errorf("%s waited for %q, for %s", n.Name, got, time.Since(begun))
+			}
+			there.Put("k", "v")
+		}
+		f.Part(2, 3) // nobody reaches it now, and nobody sends a request in a circle
+		f.DC(1).Eventually("there is no way", func() bool { return strings.HasPrefix(f.DC(1).Leader().far(3, "k"), "No path") })
 	})
 }
