@@ -16,16 +16,23 @@ import (
 
 // The methods.
 var (
-	BootstrapMethod    = rpc.Method[Bootstrap, *Token]{Name: "ACL.Bootstrap"}
-	SetPolicyMethod    = rpc.Method[PolicyChange, *Policy]{Name: "ACL.PolicySet"}
-	DeletePolicyMethod = rpc.Method[ByID, bool]{Name: "ACL.PolicyDelete"}
-	SetRoleMethod      = rpc.Method[RoleChange, *Role]{Name: "ACL.RoleSet"}
-	DeleteRoleMethod   = rpc.Method[ByID, bool]{Name: "ACL.RoleDelete"}
-	SetTokenMethod     = rpc.Method[TokenChange, *Token]{Name: "ACL.TokenSet"}
-	CloneTokenMethod   = rpc.Method[Clone, *Token]{Name: "ACL.TokenClone"}
-	DeleteTokenMethod  = rpc.Method[ByID, bool]{Name: "ACL.TokenDelete"}
-	SelfMethod         = rpc.Method[struct{}, *Token]{Name: "ACL.TokenSelf", Anywhere: true, Repeatable: true}
-	ResolveMethod      = rpc.Method[struct{}, *Resolution]{Name: "ACL.Resolve", Anywhere: true, Repeatable: true}
+	BootstrapMethod         = rpc.Method[Bootstrap, *Token]{Name: "ACL.Bootstrap"}
+	SetPolicyMethod         = rpc.Method[PolicyChange, *Policy]{Name: "ACL.PolicySet"}
+	DeletePolicyMethod      = rpc.Method[ByID, bool]{Name: "ACL.PolicyDelete"}
+	SetRoleMethod           = rpc.Method[RoleChange, *Role]{Name: "ACL.RoleSet"}
+	DeleteRoleMethod        = rpc.Method[ByID, bool]{Name: "ACL.RoleDelete"}
+	SetTokenMethod          = rpc.Method[TokenChange, *Token]{Name: "ACL.TokenSet"}
+	CloneTokenMethod        = rpc.Method[Clone, *Token]{Name: "ACL.TokenClone"}
+	DeleteTokenMethod       = rpc.Method[ByID, bool]{Name: "ACL.TokenDelete"}
+	SetAuthMethodMethod     = rpc.Method[AuthMethodChange, *AuthMethod]{Name: "ACL.AuthMethodSet"}
+	DeleteAuthMethodMethod  = rpc.Method[ByName, bool]{Name: "ACL.AuthMethodDelete"}
+	SetBindingRuleMethod    = rpc.Method[BindingRuleChange, *BindingRule]{Name: "ACL.BindingRuleSet"}
+	DeleteBindingRuleMethod = rpc.Method[ByID, bool]{Name: "ACL.BindingRuleDelete"}
+	LoginMethod             = rpc.Method[Login, *Token]{Name: "ACL.Login"}
+	LogoutMethod            = rpc.Method[struct{}, bool]{Name: "ACL.Logout"}
+	ExplainMethod           = rpc.Method[Question, *Explanation]{Name: "ACL.Explain", Anywhere: true, Repeatable: true}
+	SelfMethod              = rpc.Method[struct{}, *Token]{Name: "ACL.TokenSelf", Anywhere: true, Repeatable: true}
+	ResolveMethod           = rpc.Method[struct{}, *Resolution]{Name: "ACL.Resolve", Anywhere: true, Repeatable: true}
 )
 
 // ByID names a row.
@@ -49,6 +56,22 @@ type TokenChange struct {
 // A Clone makes a token with the grants of another.
 type Clone struct{ AccessorID, Description string }
 
+// ByName names a row.
+type ByName struct{ Name string }
+
+// An AuthMethodChange makes an auth method, or changes the one with its name.
+type AuthMethodChange struct{ Method AuthMethod }
+
+// A BindingRuleChange makes a binding rule, or changes the one with its ID.
+type BindingRuleChange struct{ Rule BindingRule }
+
+// A Login asks for a token for who can prove something to an auth method.
+type Login struct {
+	AuthMethod  string
+	BearerToken string
+	Meta        map[string]string `msg:"Meta,allownil"`
+}
+
 // An Authority answers the package's methods and queries on a server.
 type Authority struct {
 	Log        state.Log
@@ -60,6 +83,8 @@ type Authority struct {
 	Forget     func()
 	// NoBootstrap refuses to bootstrap at all.
 	NoBootstrap bool
+	// Keys are the keys of issuers that auth methods fetch.
+	Keys Keys
 }
 
 // require refuses who has not the access to ACLs, once it is known that there are any.

@@ -124,6 +124,20 @@ func (m *AuthMethod) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
+// UnmarshalJSON reads the time as a text or as a number of nanoseconds.
+func (m *AuthMethod) UnmarshalJSON(b []byte) error {
+	type plain AuthMethod
+	in := struct {
+		MaxTokenTTL leeway
+		*plain
+	}{plain: (*plain)(m)}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	m.MaxTokenTTL = time.Duration(in.MaxTokenTTL)
+	return nil
+}
+
 // A BindingRule says what a token gets that is made at a login.
 type BindingRule struct {
 	ID          string

@@ -120,6 +120,14 @@ func visits(session, query string) map[string]struct{ path, body string } {
 		"GET /v1/acl/token/":                       {someID, ""},
 		"DELETE /v1/acl/token/":                    {someID, ""},
 		"POST /v1/acl/templated-policy/preview/":   {"builtin/service", `{"Name": "secret"}`},
+		"PUT /v1/acl/auth-method":                  {"", `{"Name": "mine", "Type": "jwt"}`},
+		"PUT /v1/acl/auth-method/":                 {"mine", `{"Type": "jwt"}`},
+		"PUT /v1/acl/binding-rule":                 {"", `{"AuthMethod": "mine"}`},
+		"PUT /v1/acl/binding-rule/":                {someID, `{"AuthMethod": "mine"}`},
+		"GET /v1/acl/binding-rule/":                {someID, ""},
+		"DELETE /v1/acl/binding-rule/":             {someID, ""},
+		"POST /v1/acl/explain":                     {"", `{"Resource": "key", "Access": "read"}`},
+		"POST /v1/acl/login":                       {"", `{"AuthMethod": "none"}`},
 		"PUT /v1/agent/token/":                     {"default", `{"Token": "mine"}`},
 		"POST /v1/internal/acl/authorize":          {"", `[{"Resource": "key", "Segment": "mine", "Access": "read"}]`},
 		"PUT /v1/catalog/register":                 {"", `{"Node": "secret-node", "Address": "10.0.0.1"}`},
@@ -183,6 +191,8 @@ var public = map[string]string{
 	"GET /v1/coordinate/datacenters":  "which datacenters there are is no secret",
 	"GET /v1/acl/replication":         "it tells nothing but that there is one datacenter",
 	"POST /v1/internal/acl/authorize": "to each its own",
+	"POST /v1/acl/login":              "whoever can prove something",
+	"POST /v1/acl/logout":             "to each its own",
 	"PUT /v1/acl/bootstrap":           "whoever comes first, once",
 	"GET /v1/acl/token/self":          "to each its own",
 	"GET /v1/connect/ca/roots":        "root certificates are public",
@@ -295,8 +305,8 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 
 // publicMethods answer everybody.
 var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
-	"AutoConfig.InitialConfiguration",               // which asks the token that introduces
-	"ACL.Bootstrap", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
+	"AutoConfig.InitialConfiguration",                                          // which asks the token that introduces
+	"ACL.Bootstrap", "ACL.Login", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -312,6 +322,13 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(acl.SetTokenMethod, acl.TokenChange{Create: true}))
 	add(method(acl.CloneTokenMethod, acl.Clone{AccessorID: acl.AnonymousID}))
 	add(method(acl.DeleteTokenMethod, acl.ByID{ID: someID}))
+	add(method(acl.SetAuthMethodMethod, acl.AuthMethodChange{Method: acl.AuthMethod{Name: "mine"}}))
+	add(method(acl.DeleteAuthMethodMethod, acl.ByName{Name: "mine"}))
+	add(method(acl.SetBindingRuleMethod, acl.BindingRuleChange{}))
+	add(method(acl.DeleteBindingRuleMethod, acl.ByID{ID: someID}))
+	add(method(acl.LoginMethod, acl.Login{}))
+	add(method(acl.LogoutMethod, struct{}{}))
+	add(method(acl.ExplainMethod, acl.Question{Resource: "key", Access: "read"}))
 	add(method(acl.SelfMethod, struct{}{}))
 	add(method(acl.ResolveMethod, struct{}{}))
 	add(query(acl.TokenQuery, acl.OneToken{AccessorID: acl.AnonymousID}))
@@ -362,20 +379,15 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(query(prepared.ListQuery, prepared.List{}))
 	add(query(prepared.GetQuery, prepared.Get{ID: s.secretQuery()}))
 	add(query(prepared.ExplainQuery, prepared.Explain{Name: "secret-query"}))
-	execute, run := query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"})
-	add(execute, func(t *testing.T, s *subject, az *stranger) (any, error) { // the name of its service is told, as by Consul
-		r, err := run(t, s, az)
-		return r.(*prepared.Response).Nodes, err
-	})
-	sought, err := prepared.SeekFor(&prepared.Service{Service: "secret-service"})
-	if err != nil {
-		t.Fatal(err)
+	found := func(name string, run trial) { // the name of its service is told, as by Consul
+		add(name, func(t *testing.T, s *subject, az *stranger) (any, error) {
+			r, err := run(t, s, az)
+			return r.(*prepared.Response).Nodes, err
+		})
 	}
-	seek, look := query(prepared.SeekQuery, sought)
-	add(seek, func(t *testing.T, s *subject, az *stranger) (any, error) {
-		r, err := look(t, s, az)
-		return r.(*prepared.Response).Nodes, err
-	})
+	found(query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"}))
+	found(method(prepared.ElsewhereMethod, prepared.Elsewhere{Execute: prepared.Execute{Name: "secret-query"}}))
+	found(method(prepared.SearchMethod, prepared.Search{Service: prepared.Service{Service: "secret-service"}}))
 	add(query(ca.RootsQuery, struct{}{}))
 	add(query(catalog.NodesQuery, catalog.Nodes{}))
 	add(query(catalog.NodeQuery, catalog.OnNode{Node: "secret-node"}))

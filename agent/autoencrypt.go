@@ -178,9 +178,8 @@ func granted(signed *ca.Signed, key []byte) (*certs.Granted, error) {
 
 // agentToken is the token of this agent's own requests.
 func (a *Agent) agentToken() string {
-	t := &a.current.Load().ACL.Tokens
-	if t.Agent != "" {
-		return t.Agent
+	if t := a.secrets.get(tokenAgent); t != "" {
+		return t
 	}
-	return t.Default
+	return a.secrets.get(tokenDefault)
 }

@@ -2,16 +2,12 @@ package agent
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"strings"
 	"time"
 
 	"lictor/coordinate"
 	"lictor/gossip"
-	prepared "lictor/query"
-	"lictor/rpc"
-	"lictor/view"
 )
 
 // datacenters tells where the servers of each datacenter are in the space of the WAN.
@@ -80,30 +76,4 @@ func (a *Agent) datacenterNames() []string {
 		names[i] = all[i].name
 	}
 	return names
-}
-
-// elsewhere is the other datacenters, for prepared queries.
-type elsewhere struct{ agent *Agent }
-
-// Nearest implements query.Remotes.
-func (e *elsewhere) Nearest(ctx context.Context) []string {
-	names, err := coordinate.NamesMethod.Call(ctx, e.agent.caller, rpc.Header{}, &struct{}{})
-	if err != nil {
-		e.agent.log.Warn("a prepared query does not look in other datacenters, as it is not known which there are", "error", err)
-		return nil
-	}
-	return names
-}
-
-// Execute implements query.Remotes.
-func (e *elsewhere) Execute(ctx context.Context, to rpc.Header, s *prepared.Service) (*prepared.Response, error) {
-	args, err := prepared.SeekFor(s)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := view.Read(ctx, e.agent.views, prepared.SeekQuery, &view.Options{Header: to}, args)
-	if err != nil {
-		return nil, err
-	}
-	return answer.Value(), nil
 }

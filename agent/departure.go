@@ -92,8 +92,16 @@ func (a *Agent) awaitRemoval(ctx context.Context) {
 	waiting, cancel := context.WithTimeout(ctx, removalTimeout)
 	defer cancel()
 	err := a.server.node.Removed(waiting, func(ctx context.Context) ([]raftstore.Server, error) {
-		c, err := raftstore.ConfigurationMethod.Call(ctx, a.caller, rpc.Header{}, &struct{}{})
-		return c.Servers, err
+		peers, err := raftstore.PeersMethod.Call(ctx, a.caller, rpc.Header{}, &struct{}{}) // which is told to everybody
+		var servers []raftstore.Server
+		for _, address := range peers {
+			s := raftstore.Server{Address: address}
+			if address == a.cfg.Network.Endpoints.RPCAdvertise.String() {
+				s.ID = a.id
+			}
+			servers = append(servers, s)
+		}
+		return servers, err
 	})
 	if err != nil {
 		a.log.Warn("the other servers have not yet removed this one from the cluster", "error", err)

@@ -39,7 +39,7 @@ func (a *Agent) takeJob(e *event.Event) {
 type jobs struct{ agent *Agent }
 
 func (j *jobs) header() rpc.Header {
-	return rpc.Header{Token: j.agent.current.Load().ACL.Tokens.Agent}
+	return rpc.Header{Token: j.agent.agentToken()}
 }
 
 // Get implements remote.Store.

@@ -42,7 +42,7 @@ func (a *Agent) place() {
 	ctx, cancel := context.WithTimeout(a.ctx, a.placingInterval())
 	defer cancel()
 	update := &coordinate.Update{Datacenter: a.cfg.Node.Datacenter, Node: a.cfg.Node.Name, Segment: a.cfg.Paid.Segment, Coord: &c}
-	if _, err := coordinate.UpdateMethod.Call(ctx, a.caller, rpc.Header{Token: a.cfg.ACL.Tokens.Agent}, update); err != nil && a.ctx.Err() == nil {
+	if _, err := coordinate.UpdateMethod.Call(ctx, a.caller, rpc.Header{Token: a.agentToken()}, update); err != nil && a.ctx.Err() == nil {
 		a.log.Debug("the servers were not told where this agent is", "error", err)
 	}
 }

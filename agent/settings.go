@@ -52,7 +52,11 @@ func (s *aliases) Aliased(ctx context.Context, q health.AliasQuery) (health.Alia
 	if node == "" {
 		node = s.agent.cfg.Node.Name
 	}
-	opts := &view.Options{Header: rpc.Header{Token: q.Token}}
+	token := q.Token
+	if token == "" {
+		token = s.agent.secrets.get(tokenDefault)
+	}
+	opts := &view.Options{Header: rpc.Header{Token: token}}
 	checks, err := view.Read(ctx, s.agent.views, catalog.NodeChecksQuery, opts, catalog.NodeChecks{Node: node})
 	if err != nil {
 		return health.AliasState{}, err

@@ -85,7 +85,7 @@ func FuzzFilter(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := filter.rows(rows); err != nil {
+		if _, err := filter.Rows(rows); err != nil {
 			t.Logf("%q: %v", expression, err)
 		}
 	})

@@ -30,7 +30,7 @@ func (s *Service) ServiceHealth(tx *state.Tx, az acl.Authorizer, q *ServiceHealt
 			}
 		}) || l.Filtered
 	}
-	if l.Rows, err = filter.rows(l.Rows); err != nil {
+	if l.Rows, err = filter.Rows(l.Rows); err != nil {
 		return l, 0, err
 	}
 	s.sort(quiet, q.Near, len(l.Rows), func(i int) string { return l.Rows[i].Node.Node }, func(order []int) { permute(l.Rows, order) })
@@ -164,7 +164,7 @@ func (c *checkList) add(row *Check) {
 
 func (c *checkList) finish(index uint64, near string) (Listing[*Check], uint64, error) {
 	var err error
-	if c.Rows, err = c.filter.rows(c.Rows); err != nil {
+	if c.Rows, err = c.filter.Rows(c.Rows); err != nil {
 		return Listing[*Check]{}, 0, err
 	}
 	c.service.sort(c.tx, near, len(c.Rows), func(i int) string { return c.Rows[i].Node }, func(order []int) { permute(c.Rows, order) })

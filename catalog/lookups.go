@@ -29,7 +29,7 @@ func (s *Service) Nodes(tx *state.Tx, az acl.Authorizer, q *Nodes) (Listing[*Nod
 		}
 		l.Rows = append(l.Rows, n)
 	}
-	if l.Rows, err = filter.rows(l.Rows); err != nil {
+	if l.Rows, err = filter.Rows(l.Rows); err != nil {
 		return l, 0, err
 	}
 	s.sort(quiet, q.Near, len(l.Rows), func(i int) string { return l.Rows[i].Node }, func(order []int) { permute(l.Rows, order) })
@@ -84,7 +84,7 @@ func (s *Service) NodeServices(tx *state.Tx, az acl.Authorizer, q *OnNode) (*Nod
 		}
 		answer.Services = append(answer.Services, i.shown())
 	}
-	kept, err := filter.rows(answer.Services)
+	kept, err := filter.Rows(answer.Services)
 	if kept == nil {
 		kept = []*Instance{}
 	}
@@ -166,7 +166,7 @@ func (s *Service) ServiceNodes(tx *state.Tx, az acl.Authorizer, q *ServiceNodes)
 	index := found.index(tx)
 	quiet := tx.Unwatched()
 	l.Filtered = found.each(quiet, az, func(n *Node, i *Instance) { l.Rows = append(l.Rows, serviceNode(n, i)) })
-	if l.Rows, err = filter.rows(l.Rows); err != nil {
+	if l.Rows, err = filter.Rows(l.Rows); err != nil {
 		return l, 0, err
 	}
 	s.sort(quiet, q.Near, len(l.Rows), func(i int) string { return l.Rows[i].Node }, func(order []int) { permute(l.Rows, order) })

@@ -113,17 +113,16 @@ var routes = []route{
 	on("/v1/operator/autopilot/health", get, (*Server).autopilotHealth),
 	on("/v1/operator/autopilot/state", get, (*Server).autopilotState),
 	on("/v1/operator/keyring", get, (*Server).keyringList, post, (*Server).keyringInstall, put, (*Server).keyringUse, del, (*Server).keyringRemove),
-
-	// What later versions will have.
-	on("/v1/acl/auth-method", put, aclDisabled),
-	on("/v1/acl/auth-method/", get, aclDisabled, put, aclDisabled, del, aclDisabled),
-	on("/v1/acl/auth-methods", get, aclDisabled),
-	on("/v1/acl/binding-rule", put, aclDisabled),
-	on("/v1/acl/binding-rule/", get, aclDisabled, put, aclDisabled, del, aclDisabled),
-	on("/v1/acl/binding-rules", get, aclDisabled),
+	on("/v1/acl/auth-method", put, guarded((*Server).aclMethodCreate)),
+	on("/v1/acl/auth-method/", get, guarded((*Server).aclMethodRead), put, guarded((*Server).aclMethodUpdate), del, guarded((*Server).aclMethodDelete)),
+	on("/v1/acl/auth-methods", get, guarded((*Server).aclMethods)),
+	on("/v1/acl/binding-rule", put, guarded((*Server).aclRuleCreate)),
+	on("/v1/acl/binding-rule/", get, guarded((*Server).aclRuleRead), put, guarded((*Server).aclRuleUpdate), del, guarded((*Server).aclRuleDelete)),
+	on("/v1/acl/binding-rules", get, guarded((*Server).aclRules)),
 	on("/v1/acl/bootstrap", put, guarded((*Server).aclBootstrap)),
-	on("/v1/acl/login", post, aclDisabled),
-	on("/v1/acl/logout", post, aclDisabled),
+	on("/v1/acl/explain", post, guarded((*Server).aclExplain)),
+	on("/v1/acl/login", post, guarded((*Server).aclLogin)),
+	on("/v1/acl/logout", post, guarded((*Server).aclLogout)),
 	on("/v1/acl/policies", get, guarded((*Server).aclPolicies)),
 	on("/v1/acl/policy", put, guarded((*Server).aclPolicyCreate)),
 	on("/v1/acl/policy/", get, guarded((*Server).aclPolicyRead), put, guarded((*Server).aclPolicyUpdate), del, guarded((*Server).aclPolicyDelete)),
@@ -140,9 +139,12 @@ var routes = []route{
 	on("/v1/acl/token/", get, guarded((*Server).aclTokenRead), put, guarded((*Server).aclTokenUpdate), del, guarded((*Server).aclTokenDelete)),
 	on("/v1/acl/token/self", get, guarded((*Server).aclTokenSelf)),
 	on("/v1/acl/tokens", get, guarded((*Server).aclTokens)),
+	on("/v1/agent/token/", put, guarded((*Server).agentToken)),
+	on("/v1/internal/acl/authorize", post, guarded((*Server).aclAuthorize)),
+
+	// What later versions will have.
 	on("/v1/agent/connect/authorize", post, notYet("the service mesh")),
 	on("/v1/agent/connect/ca/leaf/", get, notYet("the service mesh")),
-	on("/v1/agent/token/", put, guarded((*Server).agentToken)),
 	on("/v1/config", put, (*Server).configPut),
 	on("/v1/config/", get, (*Server).configGet, del, (*Server).configDelete),
 	on("/v1/connect/ca/configuration", get, notYet("the service mesh"), put, notYet("the service mesh")),
@@ -153,7 +155,6 @@ var routes = []route{
 	on("/v1/connect/intentions/match", get, notYet("intentions")),
 	on("/v1/discovery-chain/", get, notYet("discovery chains"), post, notYet("discovery chains")),
 	on("/v1/exported-services", get, notYet("cluster peering")),
-	on("/v1/internal/acl/authorize", post, guarded((*Server).aclAuthorize)),
 	on("/v1/internal/federation-state/", get, notYet("the service mesh")),
 	on("/v1/internal/federation-states", get, notYet("the service mesh")),
 	on("/v1/internal/federation-states/mesh-gateways", get, notYet("the service mesh")),
@@ -178,9 +179,4 @@ func notYet(feature string) func(*Server, http.ResponseWriter, *http.Request) (a
 	return func(*Server, http.ResponseWriter, *http.Request) (any, error) {
 		return nil, rpc.Errorf(rpc.NotImplemented, "%s: not in this version of Lictor yet", feature)
 	}
-}
-
-// aclDisabled answers where there are no ACLs.
-func aclDisabled(*Server, http.ResponseWriter, *http.Request) (any, error) {
-	return nil, &statusError{http.StatusUnauthorized, "ACL support disabled"}
 }

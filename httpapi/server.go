@@ -12,7 +12,6 @@ import (
 	"unicode"
 
 	"lictor/acl"
-	prepared "lictor/query"
 	"lictor/rpc"
 	"lictor/telemetry"
 	"lictor/view"
@@ -36,9 +35,8 @@ type Config struct {
 	Monitor      Monitor
 	Services     Services // of this agent
 	Checks       Checks
-	Maintain     Maintenance      // of this agent's node
-	Events       Events           // of users, that this agent has received
-	Remotes      prepared.Remotes // other datacenters; nil if there are none
+	Maintain     Maintenance // of this agent's node
+	Events       Events      // of users, that this agent has received
 	Datacenter   string
 	TranslateWAN bool   // show WAN addresses of what is in other datacenters
 	Node         string // this agent's node

@@ -1,7 +1,6 @@
 package query
 
 import (
-	"context"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 
 	"lictor/acl"
 	"lictor/catalog"
-	"lictor/rpc"
 	"lictor/state"
 )
 
@@ -20,7 +18,7 @@ const nearest = 10
 func (k *Keeper) Execute(tx *state.Tx, az acl.Authorizer, e *Execute) (*Response, uint64, error) {
 	defer k.Times.Execute.Since(time.Now())
 	index := tx.Changed(Queries.Name())
-	q, err := resolve(tx.Unwatched(), e.Name, e.Segment)
+	q, err := e.find(tx)
 	if err != nil || q == nil {
 		return nil, index, err
 	}
@@ -29,14 +27,12 @@ func (k *Keeper) Execute(tx *state.Tx, az acl.Authorizer, e *Execute) (*Response
 			return nil, 0, err
 		}
 	}
-	rendered := q.Service
-	rendered.Connect = rendered.Connect || e.Connect
-	r := &Response{Service: rendered.Service, DNS: q.DNS, Datacenter: k.Datacenter, Rendered: &rendered}
-	near, err := k.near(tx, az, r, e)
+	r := &Response{DNS: q.DNS, FailsOver: q.Service.Failover.any()}
+	near, err := k.near(tx, az, r, e, q.Service.Near)
 	if err != nil {
 		return nil, 0, err
 	}
-	at, err := k.find(tx, az, r, near)
+	at, err := k.fill(tx, az, r, &search{Service: &q.Service, near: near})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -46,38 +42,43 @@ func (k *Keeper) Execute(tx *state.Tx, az acl.Authorizer, e *Execute) (*Response
 	return r, max(index, at), nil
 }
 
-// find finds the instances that are looked for.
-func (k *Keeper) find(tx *state.Tx, az acl.Authorizer, r *Response, near string) (index uint64, err error) {
-	s := r.Rendered
-	found, index, err := k.Catalog.ServiceHealth(tx, az, &catalog.ServiceHealth{Service: s.Service, Connect: s.Connect,
-		NodeMeta: catalog.PairsOf(s.NodeMeta), Near: near})
+// find finds the query that is to be executed, with its template filled in; nil if there is none.
+func (e *Execute) find(tx *state.Tx) (*Query, error) {
+	q, err := resolve(tx.Unwatched(), e.Name, e.Segment)
+	if err != nil || q == nil || !e.Connect {
+		return q, err
+	}
+	r := *q
+	r.Service.Connect = true
+	return &r, nil
+}
+
+// A search is what to look for in this datacenter, and which node the nearest come first to; "" is none.
+type search struct {
+	*Service
+	near string
+}
+
+// fill adds what a search finds, and gives the index at which that has changed.
+func (k *Keeper) fill(tx *state.Tx, az acl.Authorizer, r *Response, s *search) (uint64, error) {
+	found, at, err := k.Catalog.ServiceHealth(tx, az, &catalog.ServiceHealth{Service: s.Service.Service, Connect: s.Connect,
+		NodeMeta: catalog.PairsOf(s.NodeMeta), Near: s.near})
 	if err != nil {
 		return 0, err
 	}
-	r.Filtered, r.Sorted = found.Filtered, near != ""
+	r.Service, r.Datacenter = s.Service.Service, k.Datacenter
+	r.Filtered, r.Sorted = found.Filtered, s.near != ""
 	r.Nodes = slices.DeleteFunc(found.Rows, func(i *catalog.Entry) bool { return !s.takes(i) })
 	for _, i := range r.Nodes {
 		if len(i.Checks) == 0 {
 			i.Checks = nil // as it is shown
 		}
 	}
-	return index, nil
-}
-
-// Seek answers SeekQuery.
-func (k *Keeper) Seek(tx *state.Tx, az acl.Authorizer, q *Seek) (*Response, uint64, error) {
-	s := new(Service)
-	if err := rpc.Decode([]byte(q.Service), s); err != nil {
-		return nil, 0, rpc.Errorf(rpc.Invalid, "what is looked for cannot be read: %s", err)
-	}
-	r := &Response{Service: s.Service, Datacenter: k.Datacenter, Rendered: s}
-	index, err := k.find(tx, az, r, "")
-	return r, index, err
+	return at, nil
 }
 
 // near is the node that the nearest come first to; "" if there is none.
-func (k *Keeper) near(tx *state.Tx, az acl.Authorizer, r *Response, e *Execute) (string, error) {
-	near := r.Rendered.Near
+func (k *Keeper) near(tx *state.Tx, az acl.Authorizer, r *Response, e *Execute, near string) (string, error) {
 	if e.Near != "" {
 		near = e.Near
 	}
@@ -156,51 +157,4 @@ func (r *Response) Choose(limit int) []*catalog.Entry {
 		nodes = nodes[:limit]
 	}
 	return nodes
-}
-
-// Remotes are the other datacenters.
-type Remotes interface {
-	// Nearest lists all datacenters, the nearest first.
-	Nearest(ctx context.Context) []string
-	// Execute looks in a datacenter for what a query, with its template filled in, is to find. It does not fail over.
-	Execute(ctx context.Context, to rpc.Header, s *Service) (*Response, error)
-}
-
-// Elsewhere looks in other datacenters if there is nothing in this one, and gives what the first one has that has
-// something, for who holds a token. Those that are not known are passed over, as are those that fail. Remotes may be nil.
-func (r *Response) Elsewhere(ctx context.Context, token string, others Remotes) *Response {
-	if f := &r.Rendered.Failover; len(r.Nodes) > 0 || others == nil || f.NearestN <= 0 && len(f.Datacenters)+len(f.Targets) == 0 {
-		return r
-	}
-	last, tried := *r, 0
-	known := slices.DeleteFunc(others.Nearest(ctx), func(dc string) bool { return dc == r.Datacenter })
-	for _, dc := range r.Rendered.Failover.order(known) {
-		tried++
-		found, err := others.Execute(ctx, rpc.Header{Token: token, Datacenter: dc}, r.Rendered)
-		if err != nil {
-			continue
-		}
-		last = *found
-		last.DNS = r.DNS
-		if len(last.Nodes) > 0 {
-			break
-		}
-	}
-	last.Failovers = tried
-	return &last
-}
-
-// order lists the known datacenters to be looked at: the nearest so many, then the named ones, each once.
-func (f *Failover) order(known []string) []string {
-	list := slices.Clone(known[:min(max(f.NearestN, 0), len(known))])
-	names := slices.Clone(f.Datacenters)
-	for _, t := range f.Targets {
-		names = append(names, t.Datacenter)
-	}
-	for _, dc := range names {
-		if slices.Contains(known, dc) && !slices.Contains(list, dc) {
-			list = append(list, dc)
-		}
-	}
-	return list
 }

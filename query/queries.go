@@ -12,13 +12,12 @@ import (
 
 //go:generate go tool msgp -o queries_gen.go -tests=false -io=false
 
-// The queries. GetQuery fails if there is no such query; the answers of the two after it are nil then.
+// The queries. GetQuery fails if there is no such query; the answers of the last two are nil then.
 var (
 	ListQuery    = rpc.Query[List, catalog.Listing[*Query]]{Name: "PreparedQuery.List"}
 	GetQuery     = rpc.Query[Get, catalog.Listing[*Query]]{Name: "PreparedQuery.Get"}
 	ExplainQuery = rpc.Query[Explain, *Query]{Name: "PreparedQuery.Explain"}
 	ExecuteQuery = rpc.Query[Execute, *Response]{Name: "PreparedQuery.Execute"}
-	SeekQuery    = rpc.Query[Seek, *Response]{Name: "PreparedQuery.Seek"}
 )
 
 // List asks for all queries.
@@ -41,19 +40,6 @@ type Execute struct {
 	Segment string // of that node
 	IP      string // of the asker; needed only where a Response says so
 	Connect bool   // as if the query asked for it
-}
-
-// Seek asks for what a query of another datacenter, with its template filled in, is to find here.
-type Seek struct {
-	Service string // a Service as package rpc encodes it: one that can be compared
-}
-
-// SeekFor is the question for what s is to find.
-func SeekFor(s *Service) (Seek, error) {
-	there := *s
-	there.Near, there.Failover = "", Failover{}
-	b, err := rpc.Append(nil, &there)
-	return Seek{string(b)}, err
 }
 
 // hidden is shown in place of tokens.
@@ -120,7 +106,7 @@ func resolve(tx *state.Tx, name, segment string) (*Query, error) {
 	if validID(name) == nil {
 		if q := Queries.Get(tx, name); q != nil {
 			if q.isTemplate() {
-				return nil, errByID
+				return nil, errByID(name)
 			}
 			return q, nil
 		}

@@ -132,8 +132,8 @@ type Response struct {
 	Datacenter string
 	Failovers  int
 
-	Filtered bool     `json:"-"` // instances were left out that the token may not see
-	Sorted   bool     `json:"-"` // the nearest come first; else the order says nothing
-	ByIP     bool     `json:"-"` // the order depends on the asker's address
-	Rendered *Service `json:"-"` // what was looked for
+	Filtered  bool `json:"-"` // instances were left out that the token may not see
+	Sorted    bool `json:"-"` // the nearest come first; else the order says nothing
+	ByIP      bool `json:"-"` // the order depends on the asker's address
+	FailsOver bool `json:"-"` // the query says where else to look if there are no Nodes: see ElsewhereMethod
 }

@@ -11,7 +11,6 @@ import (
 	"lictor/catalog"
 	"lictor/coordinate"
 	"lictor/kv"
-	"lictor/rpc"
 	"lictor/session"
 	"lictor/state"
 )
@@ -112,11 +111,11 @@ func TestAQueryEndsWithItsSession(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	k := newKeeper(t)
 	for want, q := range map[string]Query{
-		"Bad NearestN '-1'":      {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
-		"DNS TTL '-1s', must be": {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
-		"Bad DNS TTL 'abc'":      {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
-		"redacted token":         {Name: "x", Token: hidden, Service: Service{Service: "x"}},
-		"parse error at 1:3":     {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
+		"NearestN: -1; allowed": {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
+		`DNS.TTL: "-1s"`:        {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
+		`DNS.TTL: "abc"`:        {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
+		`Token: "<hidden>"`:     {Name: "x", Token: hidden, Service: Service{Service: "x"}},
+		"parse error at 1:3":    {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
 	} {
 		if _, err := k.Create(t.Context(), acl.AllowAll(), &Set{q}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -128,14 +127,17 @@ func TestWhatIsRefused(t *testing.T) {
 }
 
 // world is Remotes of two datacenters, one of which has instances.
-type world struct{ asked []string }
+type world struct {
+	asked  []string
+	tokens []string
+	limits []int
+}
 
-func (*world) Nearest(context.Context) []string { return []string{"dc1", "dc2", "dc3"} }
+func (*world) Nearest() []string { return []string{"dc2", "dc3"} }
 
-func (w *world) Execute(_ context.Context, to rpc.Header, s *Service) (*Response, error) {
-	dc := to.Datacenter
-	w.asked = append(w.asked, dc)
-	r := &Response{Service: s.Service, Datacenter: dc}
+func (w *world) Search(_ context.Context, dc, token string, s *Search) (*Response, error) {
+	w.asked, w.tokens, w.limits = append(w.asked, dc), append(w.tokens, token), append(w.limits, s.Limit)
+	r := &Response{Service: s.Service.Service, Datacenter: dc, DNS: s.DNS}
 	if dc == "dc3" {
 		r.Nodes = []*catalog.Entry{{}}
 	}
@@ -143,13 +145,55 @@ func (w *world) Execute(_ context.Context, to rpc.Header, s *Service) (*Response
 }
 
 func TestFailover(t *testing.T) {
-	r := &Response{Datacenter: "dc1", Rendered: &Service{Failover: Failover{NearestN: 1, Datacenters: []string{"dc9", "dc2", "dc3"}}}}
-	w := &world{}
-	if got := r.Elsewhere(t.Context(), "", w); got.Datacenter != "dc3" || got.Failovers != 2 || len(w.asked) != 2 {
-		t.Errorf("got %+v, asked %v", got, w.asked)
+	k, w := newKeeper(t), &world{}
+	k.Remotes = w
+	over := Failover{NearestN: 1, Datacenters: []string{"dc9", "dc1", "dc2", "dc3"}}
+	k.add(t, Query{Name: "none", Token: "its own", DNS: DNS{TTL: "7s"}, Service: Service{Service: "none", Failover: over}})
+	k.add(t, Query{Name: "here", Service: Service{Service: "web", Failover: over}})
+	k.add(t, Query{Name: "plain", Service: Service{Service: "none"}})
+	k.add(t, Query{Name: "to ${name.suffix}", Template: Template{Type: PrefixMatch}, Service: Service{Service: "none",
+		Failover: Failover{Targets: []Target{{Datacenter: "dc2"}}}}})
+	elsewhere := func(name string) *Response {
+		t.Helper()
+		*w = world{}
+		r, err := k.Elsewhere(t.Context(), acl.AllowAll(), &Elsewhere{Execute: Execute{Name: name}, Token: "the asker's", Limit: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	}
-	if got := r.Elsewhere(t.Context(), "", nil); got != r {
-		t.Error("failed over to nowhere")
+	if r := k.run(t, "none"); !r.FailsOver || k.run(t, "plain").FailsOver {
+		t.Error("what fails over does not say so, or what does not says so")
+	}
+	if r := elsewhere("none"); r.Datacenter != "dc3" || r.Failovers != 2 || r.DNS.TTL != "7s" || !slices.Equal(w.asked, []string{"dc2", "dc3"}) ||
+		w.tokens[0] != "its own" || w.limits[1] != 3 {
+		t.Errorf("got %+v, asked %+v", r, w)
+	}
+	if r := elsewhere("here"); r.Datacenter != "dc1" || len(r.Nodes) != 2 || w.asked != nil {
+		t.Errorf("got %+v, asked %v", r, w.asked)
+	}
+	if r := elsewhere("plain"); r.Datacenter != "dc1" || len(r.Nodes) != 0 || w.asked != nil {
+		t.Errorf("got %+v, asked %v", r, w.asked)
+	}
+	if r := elsewhere("to ${name.suffix}x"); r.Datacenter != "dc2" || r.Failovers != 1 || w.tokens[0] != "the asker's" {
+		t.Errorf("got %+v, asked %+v", r, w)
+	}
+	if r := elsewhere("nobody knows"); r != nil {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestSearchForAnotherDatacenter(t *testing.T) {
+	k := newKeeper(t)
+	r, err := k.Search(t.Context(), acl.AllowAll(), &Search{Service: Service{Service: "web"}, DNS: DNS{TTL: "5s"}, Limit: 1})
+	if err != nil || len(r.Nodes) != 1 || r.Datacenter != "dc1" || r.Service != "web" || r.DNS.TTL != "5s" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if r, err := k.Search(t.Context(), acl.DenyAll(), &Search{Service: Service{Service: "web"}}); err != nil || len(r.Nodes) > 0 || !r.Filtered {
+		t.Errorf("a stranger gets %+v, %v", r, err)
+	}
+	if _, err := k.Search(t.Context(), acl.AllowAll(), &Search{}); err == nil {
+		t.Error("no service was found")
 	}
 }
 

@@ -12,14 +12,15 @@ import (
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
 	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0,
-	"acl": 1, "watch": 1,
-	"kv": 2, "catalog": 2, "coordinate": 2, "event": 2, "ca": 2, "backup": 2,
-	"session": 3, "claims": 3, "configentry": 3, "query": 4, "txn": 4, // query and txn name sessions
-	"raftstore": 5, "gossip": 5, "health": 5, "view": 5,
-	"httpapi": 6, "dnsserver": 6, "ui": 6,
-	"config": 7, "agent/logging": 7, "agent/remote": 7,
-	"agent/local": 8, "agent": 9,
-	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 10,
+	"filter": 1, "watch": 1,
+	"acl": 2,
+	"kv":  3, "catalog": 3, "coordinate": 3, "event": 3, "ca": 3, "backup": 3,
+	"session": 4, "claims": 4, "configentry": 4, "query": 5, "txn": 5, // query and txn name sessions
+	"raftstore": 6, "gossip": 6, "health": 6, "view": 6,
+	"httpapi": 7, "dnsserver": 7, "ui": 7,
+	"config": 8, "agent/logging": 8, "agent/remote": 8,
+	"agent/local": 9, "agent": 10,
+	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 11,
 }
 
 // owners says which packages alone may import a library.
@@ -36,7 +37,7 @@ var owners = map[string]struct {
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
 	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
-	"github.com/golang-jwt/jwt":        {[]string{"claims"}, "the rest of the house knows claims"},
+	"github.com/golang-jwt/jwt":        {[]string{"claims", "acl"}, "the rest of the house knows claims, and who has logged in"},
 	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
 	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
 }

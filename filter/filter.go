@@ -1,4 +1,6 @@
-package catalog
+// Package filter decides by expressions that clients write which rows they get. It knows the language of go-bexpr, and
+// nothing of the rows.
+package filter
 
 import (
 	"fmt"
@@ -22,14 +24,23 @@ type predicate[T any] func(row T) (bool, error)
 // maxFilter bounds the length of an expression, in bytes.
 const maxFilter = 16 << 10
 
-// NewFilter parses an expression; the empty one gives nil. The texts of its errors are those of Consul.
-func NewFilter[T any](expression string) (*Filter[T], error) {
+// New parses what a client asks with; the empty expression gives nil. The texts of its errors are those of Consul.
+func New[T any](expression string) (*Filter[T], error) {
 	if expression == "" {
 		return nil, nil
 	}
-	holds, err := parse[T](expression)
+	f, err := Parse[T](expression)
 	if err != nil {
 		return nil, rpc.Errorf(rpc.Internal, "Failed to create boolean expression evaluator: %v", err)
+	}
+	return f, nil
+}
+
+// Parse parses an expression.
+func Parse[T any](expression string) (*Filter[T], error) {
+	holds, err := parse[T](expression)
+	if err != nil {
+		return nil, err
 	}
 	return &Filter[T]{holds}, nil
 }
@@ -46,15 +57,6 @@ func parse[T any](expression string) (predicate[T], error) {
 	return holds, err
 }
 
-// CheckEntryFilter tells why an expression is no filter of instances with their checks.
-func CheckEntryFilter(expression string) error {
-	if expression == "" {
-		return nil
-	}
-	_, err := parse[*Entry](expression)
-	return err
-}
-
 // Keep tells whether the expression holds for a row.
 func (f *Filter[T]) Keep(row T) (bool, error) {
 	if f == nil {
@@ -63,8 +65,8 @@ func (f *Filter[T]) Keep(row T) (bool, error) {
 	return f.holds(row)
 }
 
-// rows keeps the rows for which the expression holds.
-func (f *Filter[T]) rows(rows []T) ([]T, error) {
+// Rows keeps the rows for which the expression holds.
+func (f *Filter[T]) Rows(rows []T) ([]T, error) {
 	if f == nil {
 		return rows, nil
 	}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lictor/acl"
+	"lictor/cmd/lictor/client"
+)
+
+func newACLTemplateList(fs *flag.FlagSet, c *console) runFunc {
+	a := c.aclFlags(fs)
+	return func(ctx context.Context, args []string) error {
+		cl, err := a.open(args)
+		if err != nil {
+			return err
+		}
+		all := map[string]*acl.Template{}
+		if err := cl.Get(ctx, "/v1/acl/templated-policies", nil, &all); err != nil {
+			return failf("Failed to retrieve the templated policies list: %w", err)
+		}
+		return a.print(all, func(s *sheet) {
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				s.line("%s", name)
+			}
+		})
+	}
+}
+
+func newACLTemplateRead(fs *flag.FlagSet, c *console) runFunc {
+	a := c.aclFlags(fs)
+	a.metaFlag(fs)
+	name := fs.String("name", "", "The `name` of the template.")
+	return func(ctx context.Context, args []string) error {
+		if *name == "" {
+			return usagef("Must specify the -name parameter")
+		}
+		cl, err := a.open(args)
+		if err != nil {
+			return err
+		}
+		var t acl.Template
+		if err := cl.Get(ctx, "/v1/acl/templated-policy/name/"+*name, nil, &t); err != nil {
+			return failf("Error reading templated policy %q: %w", *name, err)
+		}
+		return a.print(&t, func(s *sheet) {
+			s.field("Name", t.TemplateName)
+			s.field("Description", t.Description)
+			variables := "None"
+			if t.Schema != "" {
+				variables = "Name: String - Required"
+			}
+			s.field("Input variables", variables)
+			if s.meta {
+				s.line("Schema:")
+				s.line("%s", t.Schema)
+				s.line("Raw Template:")
+				s.line("%s", t.Template)
+			}
+		})
+	}
+}
+
+func newACLTemplatePreview(fs *flag.FlagSet, c *console) runFunc {
+	a := c.aclFlags(fs)
+	var g grantFlags
+	g.templateFlags(fs, "name")
+	fs.StringVar(&g.templateFile, "file", "", "A `file` of templated policies, of which the first is shown.")
+	fs.Var(&g.variables, "var", "A variable of the template, `name:VALUE`.")
+	return func(ctx context.Context, args []string) error {
+		if g.template == "" && g.templateFile == "" {
+			return usagef("Cannot preview a templated policy without specifying -name or -file")
+		}
+		var grants acl.Grants
+		if err := g.templates(&grants); err != nil {
+			return usagef("%w", err)
+		}
+		if len(grants.TemplatedPolicies) == 0 {
+			return failf("The file names no templated policy")
+		}
+		cl, err := a.open(args)
+		if err != nil {
+			return err
+		}
+		of := grants.TemplatedPolicies[0]
+		var p acl.Policy
+		if err := send(ctx, cl, http.MethodPost, "/v1/acl/templated-policy/preview/"+of.TemplateName, of.TemplateVariables, &p); err != nil {
+			return failf("Failed to generate the templated policy preview: %w", err)
+		}
+		return a.printPolicy(&p)
+	}
+}
+
+func newACLExplain(fs *flag.FlagSet, c *console) runFunc {
+	a := c.aclFlags(fs)
+	var q acl.Question
+	fs.StringVar(&q.AccessorID, "accessor-id", "", "The `accessor` of the token to look at. Default: that of the request.")
+	return func(ctx context.Context, args []string) error {
+		if len(args) != 2 && len(args) != 3 {
+			return usagef("A resource, an access and, for most resources, a name are needed")
+		}
+		q.Resource, q.Access, q.Name = args[0], args[1], strings.Join(args[2:], "")
+		cl, err := a.open(nil)
+		if err != nil {
+			return err
+		}
+		var e acl.Explanation
+		if err := send(ctx, cl, http.MethodPost, "/v1/acl/explain", &q, &e); err != nil {
+			return failf("Error explaining the access: %w", err)
+		}
+		return a.print(&e, func(s *sheet) { s.explanation(&q, &e) })
+	}
+}
+
+func (s *sheet) explanation(q *acl.Question, e *acl.Explanation) {
+	verdict := "denied"
+	if e.Allowed {
+		verdict = "allowed"
+	}
+	s.line("%s:%s %q is %s to the token with accessor %s.", q.Resource, q.Access, q.Name, verdict, e.AccessorID)
+	if e.Deciding != "" {
+		s.line("Rule %s of policy %q decides.", e.Deciding, e.Policy)
+	} else {
+		s.line("No rule speaks of it, so the default policy holds, which is %s.", e.Default)
+	}
+	for _, o := range e.Others {
+		s.line("  put aside: %s of policy %q", o.Rule, o.Policy)
+	}
+	if e.Needed != "" {
+		s.line("A policy that would allow it:")
+		s.line("%s", e.Needed)
+	}
+}
+
+// loginFlags are the flags of login.
+type loginFlags struct {
+	method, bearerFile, sink, kind string
+	meta                           pairs
+	aws                            map[string]*string
+}
+
+func newLogin(fs *flag.FlagSet, c *console) runFunc {
+	cn := c.clientFlags(fs)
+	f := loginFlags{meta: pairs{}, aws: map[string]*string{}}
+	fs.StringVar(&f.method, "method", "", "The `name` of the auth method to log in with.")
+	fs.StringVar(&f.bearerFile, "bearer-token-file", "", "A `file` that holds the proof.")
+	fs.StringVar(&f.sink, "token-sink-file", "", "The `file` to write the new token to.")
+	fs.StringVar(&f.kind, "type", "", "The `type` of the auth method. It need not be given.")
+	fs.Var(f.meta, "meta", "What to note of the token, `key=value`. May be repeated.")
+	for _, name := range []string{"aws-access-key-id", "aws-region", "aws-secret-access-key", "aws-server-id-header-value", "aws-session-token", "aws-sts-endpoint"} {
+		f.aws[name] = fs.String(name, "", "Of auth methods of type aws-iam, which are not in this version. A `text`.")
+	}
+	auto := fs.Bool("aws-auto-bearer-token", false, "Of auth methods of type aws-iam, which are not in this version.")
+	fs.Bool("aws-include-entity", false, "Of auth methods of type aws-iam, which are not in this version.")
+	return func(ctx context.Context, args []string) error {
+		if err := noArguments(args); err != nil {
+			return err
+		}
+		switch {
+		case f.method == "":
+			return usagef("Missing required '-method' flag")
+		case f.sink == "":
+			return usagef("Missing required '-token-sink-file' flag")
+		case *auto:
+			return failf("-aws-auto-bearer-token: logging in with AWS is not in this version of Lictor yet")
+		case f.bearerFile == "":
+			return usagef("Missing required '-bearer-token-file' flag")
+		}
+		return f.login(ctx, cn)
+	}
+}
+
+func (f *loginFlags) login(ctx context.Context, cn *connection) error {
+	proof, err := os.ReadFile(f.bearerFile)
+	if err != nil {
+		return failf("Error reading bearer token: %w", err)
+	}
+	bearer := strings.TrimSpace(string(proof))
+	if bearer == "" {
+		return failf("No bearer token found in %s", f.bearerFile)
+	}
+	cl, err := cn.client()
+	if err != nil {
+		return err
+	}
+	var made acl.Token
+	if err := send(ctx, cl, http.MethodPost, "/v1/acl/login", acl.Login{AuthMethod: f.method, BearerToken: bearer, Meta: f.meta}, &made); err != nil {
+		return failf("Error logging in: %w", err)
+	}
+	if err := writeSecret(f.sink, made.SecretID); err != nil {
+		return failf("Error writing token to file sink: %w", err)
+	}
+	return nil
+}
+
+// writeSecret writes a file that its owner alone can read, whole or not at all.
+func writeSecret(path, secret string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".token-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(secret)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func newLogout(fs *flag.FlagSet, c *console) runFunc {
+	cn := c.clientFlags(fs)
+	return func(ctx context.Context, args []string) error {
+		if err := noArguments(args); err != nil {
+			return err
+		}
+		cl, err := cn.client()
+		if err != nil {
+			return err
+		}
+		if err := cl.Call(ctx, client.Request{Method: http.MethodPost, Path: "/v1/acl/logout"}, nil); err != nil {
+			return failf("Error destroying token: %w", err)
+		}
+		return nil
+	}
+}
