@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"lictor/acl"
 	"lictor/rpc"
@@ -34,8 +35,10 @@ func (a *Agent) resolver(db func() *state.DB) func(ctx context.Context, token st
 			miss.Add(1)
 			return acl.ResolveMethod.Call(ctx, a.caller, rpc.Header{Token: token}, &struct{}{})
 		}}
-	if a.cfg.ACL.PolicyTTL > 0 {
-		r.TTL = min(r.TTL, a.cfg.ACL.PolicyTTL)
+	for _, ttl := range []time.Duration{a.cfg.ACL.PolicyTTL, a.cfg.ACL.RoleTTL} { // all that a token may do is one answer
+		if ttl > 0 {
+			r.TTL = min(r.TTL, ttl)
+		}
 	}
 	return r.Resolve
 }

@@ -32,6 +32,9 @@ type Template struct {
 	RemoveEmptyTags bool
 }
 
+// maxName is how many bytes a name has at most: longer ones are those of no query.
+const maxName = 1024
+
 // PrefixMatch is the type of templates that take all names which begin with their own.
 const PrefixMatch = "name_prefix_match"
 

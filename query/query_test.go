@@ -32,7 +32,7 @@ func (l log) Apply(ctx context.Context, c state.Command) (any, error) {
 	return l.Local.Apply(ctx, cascading{c})
 }
 
-func newKeeper(t *testing.T) *Keeper {
+func newKeeper(t testing.TB) *Keeper {
 	t.Helper()
 	tables := slices.Concat(kv.Tables(), coordinate.Tables(), catalog.Tables(), session.Tables(), Tables())
 	local, err := state.NewLocal(1, tables...)
@@ -49,7 +49,7 @@ func newKeeper(t *testing.T) *Keeper {
 	return k
 }
 
-func (k *Keeper) add(t *testing.T, q Query) string {
+func (k *Keeper) add(t testing.TB, q Query) string {
 	t.Helper()
 	id, err := k.Create(t.Context(), acl.AllowAll(), &Set{q})
 	if err != nil {
@@ -111,11 +111,12 @@ func TestAQueryEndsWithItsSession(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	k := newKeeper(t)
 	for want, q := range map[string]Query{
-		"NearestN: -1; allowed": {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
-		`DNS.TTL: "-1s"`:        {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
-		`DNS.TTL: "abc"`:        {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
-		`Token: "<hidden>"`:     {Name: "x", Token: hidden, Service: Service{Service: "x"}},
-		"parse error at 1:3":    {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
+		"NearestN: -1; allowed":              {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
+		`DNS.TTL: "-1s"`:                     {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
+		`DNS.TTL: "abc"`:                     {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
+		`Token: "<hidden>"`:                  {Name: "x", Token: hidden, Service: Service{Service: "x"}},
+		"Name: 1025 bytes; allowed are 1024": {Name: strings.Repeat("x", 1025), Service: Service{Service: "x"}},
+		"parse error at 1:3":                 {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
 	} {
 		if _, err := k.Create(t.Context(), acl.AllowAll(), &Set{q}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -201,9 +202,16 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("${match(1)}-${name.full}", "a-b")
 	f.Add("$${x} ${bad(}", "")
 	f.Fuzz(func(t *testing.T, text, name string) {
-		s := scope{full: name, matches: []string{name}}
-		if out, err := s.interpolate(text); err == nil && !strings.Contains(text, "${") && out != text {
+		s := scope{full: name, matches: []string{name}, room: maxRendered}
+		out, err := s.interpolate(text)
+		if err == nil && !strings.Contains(text, "${") && out != text || len(out) > len(text)+maxRendered {
 			t.Errorf("%q became %q", text, out)
+		}
+		q := Query{Name: name, Template: Template{Type: PrefixMatch, Regexp: text}, Service: Service{Service: text, Tags: []string{"${match(0)}", text}}}
+		if q.compile() == nil && len(name) <= maxName {
+			if _, err := q.render(name+"x", ""); err != nil && !strings.Contains(err.Error(), "more than") {
+				t.Errorf("%q is a template, but not for a name that is longer: %v", text, err)
+			}
 		}
 	})
 }

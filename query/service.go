@@ -110,6 +110,9 @@ func (k *Keeper) mayChange(ctx context.Context, az acl.Authorizer, id string) er
 
 // validate refuses what no query may be.
 func (q *Query) validate() error {
+	if len(q.Name) > maxName {
+		return fmt.Errorf("Name: %d bytes; allowed are %d", len(q.Name), maxName)
+	}
 	if !q.guarded() && q.Session == "" {
 		return errNoSession
 	}
