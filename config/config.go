@@ -110,5 +110,5 @@ func (c *Config) check(r *report) {
 	c.Backup.check(r)
 	c.Paid.Audit.check(r)
 	c.AtRest.check(r, c.Node.DataDir)
-	c.Federate.check(r, c.Node.Datacenter)
+	c.Federate.check(r, c)
 }
