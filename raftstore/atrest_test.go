@@ -445,3 +445,23 @@ func TestServersWithOtherKeys(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkApplyAtRest is BenchmarkApply with and without encryption.
+func BenchmarkApplyAtRest(b *testing.B) {
+	for _, keyed := range []bool{false, true} {
+		b.Run(fmt.Sprint("encrypted=", keyed), func(b *testing.B) {
+			n := open(b, func(c *Config) {
+				if keyed {
+					c.AtRest = ringOf(b, false, secret())
+				}
+			})
+			defer n.Stop()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					put(b, n, fmt.Sprint("key/", i%1000), "value")
+				}
+			})
+		})
+	}
+}
