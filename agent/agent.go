@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/agent/audit"
 	"lictor/agent/local"
 	"lictor/agent/logging"
 	"lictor/agent/remote"
@@ -63,8 +64,6 @@ type Agent struct {
 	id      string // of the node
 	// current is cfg with what reloads have changed since.
 	current atomic.Pointer[config.Config]
-	// idle is what the configuration sets that has no effect in this version.
-	idle atomic.Pointer[[]config.NoEffect]
 	// described is what the configuration says of the node; Reload replaces it.
 	described atomic.Pointer[config.Node]
 	cluster   atomic.Pointer[string] // id of the cluster that this agent is part of; nil while that is not known
@@ -84,6 +83,7 @@ type Agent struct {
 	views     *view.Views
 	local     *local.State
 	events    *event.Inbox
+	audit     *audit.Log
 	remote    *remote.Runner // nil unless jobs of lictor exec are allowed
 	dns       *dnsserver.Server
 	http      *httpapi.Server
@@ -134,7 +134,6 @@ func New(c Config) (*Agent, error) {
 
 // announce says what is odd about the configuration, once.
 func (a *Agent) announce(loaded *config.Loaded) {
-	a.idle.Store(&loaded.NoEffect)
 	for _, w := range loaded.Warnings {
 		if !a.announced[w] {
 			a.log.Warn(w)
@@ -153,7 +152,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openAudit, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -255,8 +254,8 @@ func (a *Agent) startLocal() error {
 // startDNS listens for DNS.
 func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
-		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, nil), Datacenter: a.cfg.Node.Datacenter,
-		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
+		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, a.caller), Datacenter: a.cfg.Node.Datacenter,
+		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: a.dnsSettings(a.cfg),
 		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})
 	var addresses []string

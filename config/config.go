@@ -109,5 +109,6 @@ func (c *Config) check(r *report) {
 	c.Watches.check(r)
 	c.Backup.check(r)
 	c.AtRest.check(r, c.Node.DataDir)
+	c.Paid.Audit.check(r)
 	c.Federate.check(r, c.Node.Datacenter)
 }

@@ -17,7 +17,6 @@ func notYet() []NoEffect {
 		{"acl.enable_token_replication", "several datacenters"},
 		{"acl.tokens.replication", "several datacenters"},
 		{"acl.tokens.managed_service_provider", "clusters run for others"},
-		{"audit", "audit log"},
 		{"auto_config.authorization.static.allow_reuse", "tokens for one use"},
 		{"auto_config.authorization.static.expiration_leeway", "tokens that never expire"},
 		{"auto_config.authorization.static.not_before_leeway", "tokens that never expire"},

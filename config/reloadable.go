@@ -10,6 +10,7 @@ import (
 func reloadable() []string {
 	return []string{
 		"acl.tokens",
+		"audit",
 		"checks",
 		"config_entries",
 		"discard_check_output",

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lictor/agent/audit"
 	"lictor/agent/logging"
 	"lictor/atrest"
 	"lictor/raftstore"
@@ -59,12 +60,30 @@ func newRaftRecover(fs *flag.FlagSet, c *console) runFunc {
 		if !*yes && !c.confirm() {
 			return failf("Nothing was changed.")
 		}
-		if err := plan.Carry(); err != nil {
+		err = plan.Carry()
+		noted := noteRecovery(*dir, plan, err)
+		if err != nil {
 			return failf("Error recovering: %w", err)
+		}
+		if noted != nil {
+			c.printf("The audit log will not tell of this: %s\n", noted)
 		}
 		c.printf("Recovered. Do the same with the same list on each of the other servers, then start them.\n")
 		return nil
 	}
+}
+
+// noteRecovery leaves a record for the audit log of the agent that starts next.
+func noteRecovery(dir string, plan *raftstore.Recovery, err error) error {
+	var servers []string
+	for _, s := range plan.Next {
+		servers = append(servers, s.ID+"="+s.Address)
+	}
+	r := audit.Response{Status: "done"}
+	if err != nil {
+		r = audit.Response{Status: "failed", Error: err.Error()}
+	}
+	return audit.Leave(dir, "", audit.Request{Operation: "operator raft recover", Endpoint: dir, Query: map[string][]string{"server": servers}}, r)
 }
 
 // describeRecovery prints what there is and what it would become.
