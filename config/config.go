@@ -108,7 +108,7 @@ func (c *Config) check(r *report) {
 	c.Mesh.check(r)
 	c.Watches.check(r)
 	c.Backup.check(r)
-	c.AtRest.check(r, c.Node.DataDir)
 	c.Paid.Audit.check(r)
+	c.AtRest.check(r, c.Node.DataDir)
 	c.Federate.check(r, c.Node.Datacenter)
 }
