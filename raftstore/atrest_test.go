@@ -410,3 +410,58 @@ func BenchmarkStoreLogs(b *testing.B) {
 		})
 	}
 }
+
+// Each server has a key of its own. One that joins gets a snapshot, and then the log.
+func TestServersWithOtherKeys(t *testing.T) {
+	ring := new(atrest.Ring)
+	a := open(t, func(c *Config) { c.AtRest = ring })
+	defer a.Stop()
+	for i := range 100 {
+		put(t, a, fmt.Sprint("key/", i), plaintext+strings.Repeat(".", 2000))
+	}
+	use(t, ring, false, secret())
+	if err := a.Reseal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b := follower(t, a, "two", func(c *Config) { c.AtRest = ringOf(t, false, secret()) })
+	defer b.Stop()
+	put(t, a, "last", plaintext)
+	if err := b.caughtUp(t.Context(), a.applied.at.Load()); err != nil {
+		t.Fatal(err)
+	}
+	if value(b, "last") != plaintext || !strings.HasPrefix(value(b, "key/99"), plaintext) {
+		t.Error("the other server does not have everything")
+	}
+	if err := b.Reseal(t.Context()); err != nil {
+		t.Error(err)
+	}
+	put(t, a, "last", plaintext+"!")
+	if err := b.caughtUp(t.Context(), a.applied.at.Load()); err != nil || value(b, "last") != plaintext+"!" {
+		t.Error("the other server does not go on", err)
+	}
+	for _, n := range []*Node{a, b} {
+		if found := filesWith(t, n.Dir, "nobody is to see"); found != nil {
+			t.Errorf("it is in %v", found)
+		}
+	}
+}
+
+// BenchmarkApplyAtRest is BenchmarkApply with and without encryption.
+func BenchmarkApplyAtRest(b *testing.B) {
+	for _, keyed := range []bool{false, true} {
+		b.Run(fmt.Sprint("encrypted=", keyed), func(b *testing.B) {
+			n := open(b, func(c *Config) {
+				if keyed {
+					c.AtRest = ringOf(b, false, secret())
+				}
+			})
+			defer n.Stop()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for i := 0; pb.Next(); i++ {
+					put(b, n, fmt.Sprint("key/", i%1000), "value")
+				}
+			})
+		})
+	}
+}

@@ -61,7 +61,7 @@ func TestLeadsAgain(t *testing.T) {
 }
 
 // follower starts another server and makes it a voter of a's cluster.
-func follower(t testing.TB, a *Node, id string) *Node {
+func follower(t testing.TB, a *Node, id string, change ...func(*Config)) *Node {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -71,6 +71,9 @@ func follower(t testing.TB, a *Node, id string) *Node {
 	t.Cleanup(func() { mux.Close() })
 	c := Config{ID: id, Dir: t.TempDir(), Listener: mux.Protocol(rpc.ProtocolRaft), Advertise: l.Addr(), Dial: a.Dial,
 		SegmentSize: 1 << 20, Log: a.Log, RaftLog: a.RaftLog}
+	for _, f := range change {
+		f(&c)
+	}
 	mux.Serve()
 	n, err := Open(c)
 	if err != nil {
