@@ -378,11 +378,15 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(query(prepared.ListQuery, prepared.List{}))
 	add(query(prepared.GetQuery, prepared.Get{ID: s.secretQuery()}))
 	add(query(prepared.ExplainQuery, prepared.Explain{Name: "secret-query"}))
-	execute, run := query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"})
-	add(execute, func(t *testing.T, s *subject, az *stranger) (any, error) { // the name of its service is told, as by Consul
-		r, err := run(t, s, az)
-		return r.(*prepared.Response).Nodes, err
-	})
+	found := func(name string, run trial) { // the name of its service is told, as by Consul
+		add(name, func(t *testing.T, s *subject, az *stranger) (any, error) {
+			r, err := run(t, s, az)
+			return r.(*prepared.Response).Nodes, err
+		})
+	}
+	found(query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"}))
+	found(method(prepared.ElsewhereMethod, prepared.Elsewhere{Execute: prepared.Execute{Name: "secret-query"}}))
+	found(method(prepared.SearchMethod, prepared.Search{Service: prepared.Service{Service: "secret-service"}}))
 	add(query(ca.RootsQuery, struct{}{}))
 	add(query(catalog.NodesQuery, catalog.Nodes{}))
 	add(query(catalog.NodeQuery, catalog.OnNode{Node: "secret-node"}))

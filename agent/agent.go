@@ -63,8 +63,6 @@ type Agent struct {
 	id      string // of the node
 	// current is cfg with what reloads have changed since.
 	current atomic.Pointer[config.Config]
-	// idle is what the configuration sets that has no effect in this version.
-	idle atomic.Pointer[[]config.NoEffect]
 	// described is what the configuration says of the node; Reload replaces it.
 	described atomic.Pointer[config.Node]
 	cluster   atomic.Pointer[string] // id of the cluster that this agent is part of; nil while that is not known
@@ -133,7 +131,6 @@ func New(c Config) (*Agent, error) {
 
 // announce says what is odd about the configuration, once.
 func (a *Agent) announce(loaded *config.Loaded) {
-	a.idle.Store(&loaded.NoEffect)
 	for _, w := range loaded.Warnings {
 		if !a.announced[w] {
 			a.log.Warn(w)
@@ -254,7 +251,7 @@ func (a *Agent) startLocal() error {
 // startDNS listens for DNS.
 func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
-		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, nil), Datacenter: a.cfg.Node.Datacenter,
+		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, a.caller), Datacenter: a.cfg.Node.Datacenter,
 		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: a.dnsSettings(a.cfg),
 		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})

@@ -68,6 +68,8 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, prepared.CreateMethod, s.query.Create)
 	rpc.Handle(r, prepared.UpdateMethod, s.query.Update)
 	rpc.Handle(r, prepared.DeleteMethod, s.query.Delete)
+	rpc.Handle(r, prepared.ElsewhereMethod, s.query.Elsewhere)
+	rpc.Handle(r, prepared.SearchMethod, s.query.Search)
 	rpc.Handle(r, raftstore.LeaderMethod, s.raft.Leader)
 	rpc.Handle(r, raftstore.PeersMethod, s.raft.Peers)
 	rpc.Handle(r, raftstore.ConfigurationMethod, s.raft.Configuration)

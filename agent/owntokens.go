@@ -146,3 +146,12 @@ func (s *ownTokens) dns() string {
 func (s *ownTokens) local() local.Tokens {
 	return local.Tokens{Agent: s.get(tokenAgent), Default: s.get(tokenDefault), ConfigFile: s.get(tokenConfigFile)}
 }
+
+// setToken takes a token over the API, and tries again what may have failed for want of it.
+func (a *Agent) setToken(name, value string) error {
+	if err := a.secrets.set(name, value); err != nil {
+		return err
+	}
+	a.local.ServersChanged()
+	return nil
+}

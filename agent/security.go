@@ -33,10 +33,6 @@ func inspections() []inspection {
 		{"acl.enabled", func(_ *Agent, c *config.Config) string {
 			return when(!c.ACL.Enabled, "there is no access control: whoever reaches the API may do everything")
 		}, "acl { enabled = true default_policy = \"deny\" }"},
-		{"acl.enabled", func(a *Agent, c *config.Config) string {
-			idle := slices.ContainsFunc(*a.idle.Load(), func(n config.NoEffect) bool { return n.Key == "acl" })
-			return when(c.ACL.Enabled && idle, "this version checks no tokens, whatever is configured")
-		}, "another version"},
 		{"acl.default_policy", func(_ *Agent, c *config.Config) string {
 			return when(c.ACL.Enabled && c.ACL.DefaultPolicy != "deny", "what no rule speaks of is allowed to everybody")
 		}, "acl { default_policy = \"deny\" }"},

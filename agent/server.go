@@ -85,7 +85,7 @@ func (a *Agent) openServer() error {
 	}
 	a.cleanups.add(s.node.Stop)
 	if a.resolve == nil {
-		a.resolve = a.resolver(s.node.DB)
+		a.resolve = a.resolver(s.node)
 	}
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
@@ -200,7 +200,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
 		kv:         &kv.Service{Log: node, Expiry: keys},
-		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Resolve: a.captured(),
+		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Remotes: otherDatacenters{a}, Resolve: a.captured(),
 			Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})

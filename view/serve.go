@@ -116,10 +116,8 @@ func (v *Views) await(ctx context.Context, r *Result, look <-chan time.Time, end
 	for {
 		select {
 		case <-r.changed:
-			select { // in the same moment
-			case <-ended:
+			if isClosed(ended) { // in the same moment
 				return state.ReadMeta{}, errEnded
-			default:
 			}
 			return v.inContact(ctx)
 		case <-ended:

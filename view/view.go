@@ -165,14 +165,9 @@ func Read[A comparable, R any](ctx context.Context, v *Views, q rpc.Query[A, R],
 	if opts.MinIndex == 0 {
 		r, err = e.fresh()
 	} else {
-		over := time.NewTimer(v.limit(opts.Wait))
-		defer over.Stop()
-		for ended := true; ended && err == nil; {
-			if r, ended, err = e.wait(ctx, opts.MinIndex, wake{over.C, acl.Ended(az)}); ended && err == nil {
-				if az, err = v.Resolve(ctx, opts.Token); err == nil {
-					e = entryOf[A, R](v, known, az, args)
-				}
-			}
+		r, err = e.wait(ctx, opts.MinIndex, v.limit(opts.Wait), acl.Ended(az))
+		if r == nil && err == nil { // the token has to be looked at again
+			return Read(ctx, v, q, opts, args)
 		}
 	}
 	if err != nil {
