@@ -67,10 +67,10 @@ func (s *subject) token(rules string) (accessor, secret string) {
 	s.t.Helper()
 	name := fmt.Sprintf("p%d", policies.Add(1))
 	body, _ := json.Marshal(map[string]string{"Name": name, "Rules": rules})
-	if status, text := s.by(masterSecret, "PUT", "/v1/acl/policy", string(body)); status != http.StatusOK {
+	if status, text := s.askAs(management, "PUT", "/v1/acl/policy", string(body)); status != http.StatusOK {
 		s.t.Fatalf("%s: %d %s", rules, status, text)
 	}
-	_, text := s.by(masterSecret, "PUT", "/v1/acl/token", `{"Policies": [{"Name": "`+name+`"}]}`)
+	_, text := s.askAs(management, "PUT", "/v1/acl/token", `{"Policies": [{"Name": "`+name+`"}]}`)
 	made := s.fields(text)
 	return made["AccessorID"].(string), made["SecretID"].(string)
 }
@@ -78,14 +78,14 @@ func (s *subject) token(rules string) (accessor, secret string) {
 // may puts a key as whoever may do everything.
 func (s *subject) may(key string) {
 	s.t.Helper()
-	if status, text := s.by(masterSecret, "PUT", "/v1/kv/"+key, "value of "+key); status != http.StatusOK {
+	if status, text := s.askAs(management, "PUT", "/v1/kv/"+key, "value of "+key); status != http.StatusOK {
 		s.t.Fatalf("%d %s", status, text)
 	}
 }
 
 func (s *subject) value(key string) string {
 	s.t.Helper()
-	status, text := s.by(masterSecret, "GET", "/v1/kv/"+key+"?raw", "")
+	status, text := s.askAs(management, "GET", "/v1/kv/"+key+"?raw", "")
 	return fmt.Sprint(status, " ", text)
 }
 
@@ -93,18 +93,18 @@ func TestAdvisories(t *testing.T) {
 	s := startManaged(t, t.TempDir(), `enable_debug = true encrypt = "pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s="`)
 	t.Run("03 what stands for a hidden secret is no secret", func(t *testing.T) {
 		_, reader := s.token(`acl = "read"`)
-		_, text := s.by(reader, "GET", "/v1/acl/tokens", "")
-		if strings.Contains(text, masterSecret) {
+		_, text := s.askAs(reader, "GET", "/v1/acl/tokens", "")
+		if strings.Contains(text, management) {
 			t.Errorf("who may read sees secrets: %s", text)
 		}
 		for _, placeholder := range []string{"<hidden>", "redacted", "REDACTED", "hidden", ""} {
-			if status, text := s.by(placeholder, "GET", "/v1/acl/tokens", ""); status != http.StatusForbidden {
+			if status, text := s.askAs(placeholder, "GET", "/v1/acl/tokens", ""); status != http.StatusForbidden {
 				t.Errorf("%q: %d %s", placeholder, status, text)
 			}
 			if placeholder == "" {
 				continue
 			}
-			if status, _ := s.by(masterSecret, "PUT", "/v1/acl/token", `{"SecretID": "`+placeholder+`"}`); status == http.StatusOK {
+			if status, _ := s.askAs(management, "PUT", "/v1/acl/token", `{"SecretID": "`+placeholder+`"}`); status == http.StatusOK {
 				t.Errorf("there is a token with the secret %q", placeholder)
 			}
 		}
@@ -115,7 +115,7 @@ func TestAdvisories(t *testing.T) {
 		}
 		_, token := s.token(`key_prefix "a" { policy = "write" } key "a/secret" { policy = "deny" }`)
 		for _, path := range []string{"/v1/kv/?recurse", "/v1/kv/b?recurse", "/v1/kv/b/?recurse", "/v1/kv/a?recurse", "/v1/kv/a/?recurse", "/v1/kv/b/1", "/v1/kv/a/secret"} {
-			if status, text := s.by(token, "DELETE", path, ""); status != http.StatusForbidden {
+			if status, text := s.askAs(token, "DELETE", path, ""); status != http.StatusForbidden {
 				t.Errorf("DELETE %s: %d %s", path, status, text)
 			}
 		}
@@ -124,15 +124,15 @@ func TestAdvisories(t *testing.T) {
 				t.Errorf("%s is %s", key, got)
 			}
 		}
-		if status, text := s.by(token, "DELETE", "/v1/kv/ab?recurse", ""); status != http.StatusOK {
+		if status, text := s.askAs(token, "DELETE", "/v1/kv/ab?recurse", ""); status != http.StatusOK {
 			t.Errorf("what may be deleted: %d %s", status, text)
 		}
 	})
 	t.Run("12 a raw value is no page", func(t *testing.T) {
 		const page = "<html><script>alert(1)</script></html>"
-		s.by(masterSecret, "PUT", "/v1/kv/page", page)
+		s.askAs(management, "PUT", "/v1/kv/page", page)
 		r, _ := http.NewRequest("GET", s.url("/v1/kv/page?raw"), nil)
-		r.Header.Set("X-Consul-Token", masterSecret)
+		r.Header.Set("X-Consul-Token", management)
 		r.Header.Set("Accept", "text/html")
 		answer, err := s.http.Do(r)
 		if err != nil {
@@ -152,8 +152,8 @@ func TestAdvisories(t *testing.T) {
 				strings.Contains(e.Path, "stream") || strings.Contains(e.Path, "monitor") {
 				continue
 			}
-			_, text := s.by(reader, "GET", e.Path, "")
-			for _, secret := range []string{masterSecret, "PRIVATE KEY", "pUqJrVyVRj5jsiYEkM"} {
+			_, text := s.askAs(reader, "GET", e.Path, "")
+			for _, secret := range []string{management, "PRIVATE KEY", "pUqJrVyVRj5jsiYEkM"} {
 				if strings.Contains(text, secret) {
 					t.Errorf("%s shows %s: %.300s", e.Path, secret, text)
 				}
@@ -165,7 +165,7 @@ func TestAdvisories(t *testing.T) {
 		_, token := s.token(`key_prefix "public/" { policy = "write" }`)
 		for _, path := range []string{"public/../private/key", "public/..%2fprivate/key", "public/%2e%2e/private/key", "public/%2e%2e%2fprivate%2fkey", "public//../private/key", "%2e%2e/agent/self", "public\\..\\private/key"} {
 			for _, method := range []string{"GET", "PUT", "DELETE"} {
-				if _, text := s.by(token, method, "/v1/kv/"+path, "changed"); strings.Contains(text, "value of") || strings.Contains(text, "DebugConfig") {
+				if _, text := s.askAs(token, method, "/v1/kv/"+path, "changed"); strings.Contains(text, "value of") || strings.Contains(text, "DebugConfig") {
 					t.Errorf("%s %s: %s", method, path, text)
 				}
 			}
@@ -187,7 +187,7 @@ func TestAdvisories(t *testing.T) {
 			`"Type": "jwt", "Config": {"OIDCDiscoveryURL": "file://%s"}`,
 			`"Type": "jwt", "Config": {"JWKSURL": "https://127.0.0.1:1", "JWKSCACert": %q}`,
 		} {
-			status, text := s.by(masterSecret, "PUT", "/v1/acl/auth-method", `{"Name": "files", `+fmt.Sprintf(config, secret)+`}`)
+			status, text := s.askAs(management, "PUT", "/v1/acl/auth-method", `{"Name": "files", `+fmt.Sprintf(config, secret)+`}`)
 			if status == http.StatusOK || strings.Contains(text, "the content") {
 				t.Errorf("%s: %d %s", config, status, text)
 			}
@@ -224,7 +224,7 @@ func TestAdvisories(t *testing.T) {
 		for _, rules := range []string{`operator = "read" operator = "write"`, `{"operator": "read", "operator": "write"}`, `key "a" { policy = "read" policy = "write" }`,
 			`{"key": {"a": {"policy": "read", "policy": "write"}}}`} {
 			body, _ := json.Marshal(map[string]string{"Name": "twice", "Rules": rules})
-			if status, text := s.by(masterSecret, "PUT", "/v1/acl/policy", string(body)); status == http.StatusOK {
+			if status, text := s.askAs(management, "PUT", "/v1/acl/policy", string(body)); status == http.StatusOK {
 				t.Errorf("%s: %d %s", rules, status, text)
 			}
 		}
@@ -266,7 +266,7 @@ func TestAdvisory17TransactionsAreNoWayAround(t *testing.T) {
 	s := startManaged(t, t.TempDir())
 	s.may("a/1")
 	register := func(node, body string) {
-		s.by(masterSecret, "PUT", "/v1/catalog/register", `{"Node": "`+node+`", "Address": "10.0.0.1"`+body+`}`)
+		s.askAs(management, "PUT", "/v1/catalog/register", `{"Node": "`+node+`", "Address": "10.0.0.1"`+body+`}`)
 	}
 	reset := func() {
 		s.may("a/1")
@@ -301,9 +301,9 @@ func TestAdvisory17TransactionsAreNoWayAround(t *testing.T) {
 		_, token := s.token(rules)
 		for _, p := range pairs {
 			reset()
-			direct, text := s.by(token, p.method, p.path, p.body)
+			direct, text := s.askAs(token, p.method, p.path, p.body)
 			reset()
-			together, answer := s.by(token, "PUT", "/v1/txn", "["+p.op+"]")
+			together, answer := s.askAs(token, "PUT", "/v1/txn", "["+p.op+"]")
 			allowed := together == http.StatusOK && !(p.method == "GET" && strings.Contains(answer, `"Results":[]`))
 			if wanted := direct == http.StatusOK; wanted != allowed {
 				t.Errorf("%s with %q: directly %d %.200s, in a transaction %d %.200s", p.name, rules, direct, text, together, answer)
@@ -319,9 +319,9 @@ func TestAdvisory26EveryAnswerHasAType(t *testing.T) {
 		if strings.Contains(e.Path, "stream") || strings.Contains(e.Path, "monitor") || e.Path == "/v1/agent/leave" || e.Path == "/v1/snapshot" {
 			continue
 		}
-		for _, token := range []string{"", masterSecret, "<script>"} {
+		for _, token := range []string{"", management, "<script>"} {
 			for _, method := range []string{"GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"} {
-				if token == masterSecret && method == "DELETE" {
+				if token == management && method == "DELETE" {
 					continue
 				}
 				r, _ := http.NewRequest(method, s.url(e.Path+"%3Cscript%3E?x=%3Cscript%3E"), strings.NewReader("<script>"))
@@ -355,7 +355,7 @@ func TestAdvisory33DenialsWin(t *testing.T) {
 		{"PUT", "/v1/event/fire/x", ""}, {"PUT", "/v1/session/create", `{}`}, {"PUT", "/v1/catalog/register", `{"Node": "x", "Address": "1.1.1.1"}`}, {"GET", "/v1/agent/self", ""},
 		{"PUT", "/v1/agent/service/register", `{"Name": "x"}`}, {"POST", "/v1/query", `{"Name": "x", "Service": {"Service": "x"}}`}, {"PUT", "/v1/config", `{"Kind": "mesh"}`}, {"PUT", "/v1/txn", `[{"KV": {"Verb": "set", "Key": "x"}}]`},
 	} {
-		status, text := s.by(token, c.method, c.path, c.body)
+		status, text := s.askAs(token, c.method, c.path, c.body)
 		if status != http.StatusForbidden && !(status == http.StatusConflict && strings.Contains(text, "Permission denied")) { // a transaction tells it of its operation
 			t.Errorf("%s %s: %d %.200s", c.method, c.path, status, text)
 		}

@@ -21,6 +21,7 @@ import (
 	"lictor/agent/local"
 	"lictor/agent/logging"
 	"lictor/agent/remote"
+	"lictor/atrest"
 	"lictor/certs"
 	"lictor/config"
 	"lictor/dnsserver"
@@ -91,17 +92,19 @@ type Agent struct {
 	conns     *clients       // of HTTP
 	watches   watches        // of the configuration
 
-	ctx       context.Context
-	cancel    context.CancelFunc
-	cleanups  cleanups
-	running   sync.WaitGroup
-	reload    sync.Mutex      // one at a time
-	announced map[string]bool // what has been said of the configuration, guarded by reload once the agent runs
-	leaving   sync.Once
-	leaveErr  error         // what leaving came to; set by leaving
-	departing atomic.Bool   // leaves, or has left
-	left      chan struct{} // closed when the agent has left the cluster
-	failed    chan error    // gets what ends the agent from inside
+	ctx          context.Context
+	cancel       context.CancelFunc
+	cleanups     cleanups
+	running      sync.WaitGroup
+	reload       sync.Mutex      // one at a time
+	atRest       atrest.Ring     // keys of what is kept
+	introduction sync.Mutex      // held to write what the servers gave
+	announced    map[string]bool // what has been said of the configuration, guarded by reload once the agent runs
+	leaving      sync.Once
+	leaveErr     error         // what leaving came to; set by leaving
+	departing    atomic.Bool   // leaves, or has left
+	left         chan struct{} // closed when the agent has left the cluster
+	failed       chan error    // gets what ends the agent from inside
 }
 
 // New makes an agent of the configuration. Start runs it.
@@ -222,7 +225,7 @@ func (a *Agent) startTelemetry() error {
 func (a *Agent) openLocal() error {
 	var err error
 	a.local, err = local.New(local.Config{
-		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(),
+		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(), AtRest: &a.atRest,
 		Catalog: &local.Servers{Caller: a.caller, Views: a.views, Node: a.cfg.Node.Name},
 		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
 			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, AgentTLS: a.checkTLS(), DockerHost: os.Getenv("DOCKER_HOST")},

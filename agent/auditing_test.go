@@ -18,9 +18,6 @@ import (
 	"lictor/agent/audit"
 )
 
-// masterSecret is the secret of the management token of guarded agents.
-const masterSecret = "00000000-aaaa-4aaa-8aaa-000000000001"
-
 // audited runs an agent with ACLs and an audit log, and gives the file of the log.
 func audited(t *testing.T, hcl ...string) (*subject, string) {
 	t.Helper()
@@ -31,7 +28,7 @@ func audited(t *testing.T, hcl ...string) (*subject, string) {
 }
 
 // withACLs are ACLs that deny.
-const withACLs = `acl { enabled = true default_policy = "deny" tokens { initial_management = "` + masterSecret + `" agent = "` + masterSecret + `" } } `
+const withACLs = `acl { enabled = true default_policy = "deny" tokens { initial_management = "` + management + `" agent = "` + management + `" } } `
 
 func auditHCL(path string) string {
 	return fmt.Sprintf(`audit { enabled = true sink "all" { type = "file" format = "json" path = %q delivery_guarantee = "best-effort" mode = "0600" rotate_bytes = 25165824 rotate_duration = "24h" rotate_max_files = 15 } }`, path)
@@ -53,23 +50,10 @@ func startManaged(t *testing.T, dir string, hcl ...string) *subject {
 		}
 	})
 	s.eventually("the node is in the catalog", func() bool {
-		_, text := s.by(masterSecret, "GET", "/v1/catalog/nodes", "")
+		_, text := s.askAs(management, "GET", "/v1/catalog/nodes", "")
 		return strings.Contains(text, `"Node":"n1"`)
 	})
 	return s
-}
-
-// by asks with a token.
-func (s *subject) by(token, method, path, body string) (int, string) {
-	s.t.Helper()
-	r, err := http.NewRequest(method, s.url(path), strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if token != "" {
-		r.Header.Set("X-Consul-Token", token)
-	}
-	return s.do(r)
 }
 
 // records reads an audit log, of which every line must be whole.
@@ -124,7 +108,7 @@ func send(t testing.TB, s *subject, request string) string {
 
 func TestAuditTellsWhoDidWhat(t *testing.T) {
 	s, path := audited(t)
-	_, text := s.by(masterSecret, "PUT", "/v1/acl/token", `{"Description": "the reader"}`)
+	_, text := s.askAs(management, "PUT", "/v1/acl/token", `{"Description": "the reader"}`)
 	reader := s.fields(text)
 	secret := reader["SecretID"].(string)
 	r, _ := http.NewRequest("PUT", s.url("/v1/kv/a%2Fb?flags=7&token="+secret), strings.NewReader("hidden body"))
@@ -148,7 +132,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 		t.Error("the start of the request has no record")
 	}
 	whole, _ := os.ReadFile(path)
-	for _, never := range []string{secret, masterSecret, "hidden body"} {
+	for _, never := range []string{secret, management, "hidden body"} {
 		if strings.Contains(string(whole), never) {
 			t.Errorf("the log holds %s", never)
 		}
@@ -156,7 +140,7 @@ func TestAuditTellsWhoDidWhat(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v %v", info, err)
 	}
-	s.by("99999999-0000-4000-8000-000000000000", "GET", "/v1/agent/self?who=unknown", "")
+	s.askAs("99999999-0000-4000-8000-000000000000", "GET", "/v1/agent/self?who=unknown", "")
 	s.eventually("a token that nobody knows has a record", func() bool {
 		for _, e := range records(t, path) {
 			if e.Request.Query["who"] != nil && e.Auth.Error != "" && e.Auth.Accessor == "" {
@@ -234,26 +218,26 @@ func TestAuditReload(t *testing.T) {
 		}
 	}
 	wait := func(agent string) (answered chan struct{}) {
-		r, _ := http.NewRequest("GET", s.url("/v1/kv/wait?index=1&wait=60s&token="+masterSecret), nil)
+		r, _ := http.NewRequest("GET", s.url("/v1/kv/wait?index=1&wait=60s&token="+management), nil)
 		r.Header.Set("User-Agent", agent)
 		answered = make(chan struct{})
 		go func() { defer close(answered); s.do(r) }()
 		return answered
 	}
-	s.by(masterSecret, "PUT", "/v1/kv/wait", "0")
+	s.askAs(management, "PUT", "/v1/kv/wait", "0")
 	reload(auditHCL(first))
-	_, head := s.by(masterSecret, "GET", "/v1/kv/wait", "")
+	_, head := s.askAs(management, "GET", "/v1/kv/wait", "")
 	var pairs []map[string]any
 	if err := json.Unmarshal([]byte(head), &pairs); err != nil {
 		t.Fatal(err)
 	}
-	r, _ := http.NewRequest("GET", s.url(fmt.Sprintf("/v1/kv/wait?index=%v&wait=60s&token=%s", pairs[0]["ModifyIndex"], masterSecret)), nil)
+	r, _ := http.NewRequest("GET", s.url(fmt.Sprintf("/v1/kv/wait?index=%v&wait=60s&token=%s", pairs[0]["ModifyIndex"], management)), nil)
 	r.Header.Set("User-Agent", "waits")
 	answered := make(chan struct{})
 	go func() { defer close(answered); s.do(r) }()
 	s.eventually("the waiting request has begun", func() bool { return strings.Contains(read(t, first), `"waits"`) })
 	reload(`audit { enabled = false }`)
-	s.by(masterSecret, "PUT", "/v1/kv/wait", "1")
+	s.askAs(management, "PUT", "/v1/kv/wait", "1")
 	<-answered
 	s.eventually("its end has a record", func() bool { return len(completed(t, first, "waits")) == 1 })
 	reload(auditHCL(second))
@@ -268,7 +252,7 @@ func TestAuditReload(t *testing.T) {
 }
 
 func TestAuditOfDNS(t *testing.T) {
-	s, path := audited(t, `acl { tokens { dns = "`+masterSecret+`" } }`)
+	s, path := audited(t, `acl { tokens { dns = "`+management+`" } }`)
 	for range 2 { // the second is answered from memory
 		s.dig("n1.node.consul.", dns.TypeA)
 	}
@@ -310,7 +294,7 @@ func TestAuditOfRecovery(t *testing.T) {
 // Who has the host may allow one more bootstrap of ACLs; that it was used has a record.
 func TestAuditOfBootstrapReset(t *testing.T) {
 	s, path := audited(t)
-	_, text := s.by("", "PUT", "/v1/acl/bootstrap", "")
+	_, text := s.askAs("", "PUT", "/v1/acl/bootstrap", "")
 	_, index, ok := strings.Cut(text, "reset index: ")
 	if !ok {
 		t.Fatalf("a second bootstrap: %s", text)
@@ -319,7 +303,7 @@ func TestAuditOfBootstrapReset(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.TrimRight(index, ")\n")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if status, text := s.by("", "PUT", "/v1/acl/bootstrap", ""); status != http.StatusOK {
+	if status, text := s.askAs("", "PUT", "/v1/acl/bootstrap", ""); status != http.StatusOK {
 		t.Fatalf("%d %s", status, text)
 	}
 	s.eventually("it has a record", func() bool {

@@ -38,12 +38,17 @@ func (a *Agent) renew() error {
 	for _, key := range config.Diff(a.cfg, fresh) {
 		a.log.Warn("changed in the configuration, but takes effect at the next start only", "key", key)
 	}
+	keys, err := a.newKeys(fresh)
+	if err != nil {
+		return err
+	}
 	if err := a.certs.Load(certsConfig(fresh)); err != nil { // first, as this is what is most likely to fail
 		return fmt.Errorf("certificates: %w", err)
 	}
 	if err := a.audit.Reload(auditSinks(fresh)); err != nil { // before there are requests to note
 		return err
 	}
+	a.atRest.Use(keys)
 	a.reviewCerts()
 	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
 		if undone := a.audit.Reload(auditSinks(a.current.Load())); undone != nil {

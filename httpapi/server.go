@@ -38,6 +38,7 @@ type Config struct {
 	Maintain     Maintenance // of this agent's node
 	Events       Events      // of users, that this agent has received
 	Datacenter   string
+	TranslateWAN bool   // show WAN addresses of what is in other datacenters
 	Node         string // this agent's node
 	Log          *slog.Logger
 	Ends         <-chan struct{} // closed when the agent stops: streams end then; nil never does
@@ -194,6 +195,9 @@ func (s *Server) common() func(http.Header) {
 	policy := []string{s.DefaultPolicy}
 	return func(h http.Header) {
 		h["X-Consul-Default-Acl-Policy"] = policy
+		if s.TranslateWAN {
+			h["X-Consul-Translate-Addresses"] = isTrue
+		}
 		for k, v := range s.ResponseHeaders {
 			h.Set(k, v)
 		}
