@@ -290,3 +290,28 @@ func TestAuditOfRecovery(t *testing.T) {
 		t.Errorf("the file is still there: %v", err)
 	}
 }
+
+// Who has the host may allow one more bootstrap of ACLs; that it was used has a record.
+func TestAuditOfBootstrapReset(t *testing.T) {
+	s, path := audited(t)
+	_, text := s.askAs("", "PUT", "/v1/acl/bootstrap", "")
+	_, index, ok := strings.Cut(text, "reset index: ")
+	if !ok {
+		t.Fatalf("a second bootstrap: %s", text)
+	}
+	file := filepath.Join(s.dataDir(), "acl-bootstrap-reset")
+	if err := os.WriteFile(file, []byte(strings.TrimRight(index, ")\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, text := s.askAs("", "PUT", "/v1/acl/bootstrap", ""); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	s.eventually("it has a record", func() bool {
+		for _, e := range records(t, path) {
+			if e.Type == audit.Local && e.Request.Operation == "acl bootstrap reset" && e.Request.Endpoint == file {
+				return true
+			}
+		}
+		return false
+	})
+}

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -186,9 +187,9 @@ func failed(w http.ResponseWriter, err error) {
 	for {
 		switch at := w.(type) {
 		case *noted:
-			at.class = string(rpc.CodeOf(err))
-			if _, own := err.(*statusError); own {
-				at.class = "" // the status says it
+			var direct *statusError
+			if !errors.As(err, &direct) { // whose status says it
+				at.class = string(rpc.CodeOf(err))
 			}
 			return
 		case interface{ Unwrap() http.ResponseWriter }:
