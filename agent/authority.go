@@ -25,10 +25,14 @@ func (a *Agent) resolver(db func() *state.DB) func(ctx context.Context, token st
 		return allowAll
 	}
 	hit, miss := a.metrics.Counter("acl.token.cache_hit"), a.metrics.Counter("acl.token.cache_miss")
+	took := a.metrics.Sample("acl.ResolveToken")
 	if db != nil {
 		r := &acl.Resolver{DB: db, Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults(), Context: a.ctx,
 			Hit: func() { hit.Add(1) }, Miss: func() { miss.Add(1) }}
-		return func(_ context.Context, token string) (acl.Authorizer, error) { return r.Resolve(token) }
+		return func(_ context.Context, token string) (acl.Authorizer, error) {
+			defer took.Since(time.Now())
+			return r.Resolve(token)
+		}
 	}
 	r := &acl.Remote{Defaults: a.aclDefaults(), TTL: a.cfg.ACL.TokenTTL, Down: a.cfg.ACL.DownPolicy, Context: a.ctx,
 		Ask: func(ctx context.Context, token string) (*acl.Resolution, error) {
@@ -40,7 +44,10 @@ func (a *Agent) resolver(db func() *state.DB) func(ctx context.Context, token st
 			r.TTL = min(r.TTL, ttl)
 		}
 	}
-	return r.Resolve
+	return func(ctx context.Context, token string) (acl.Authorizer, error) {
+		defer took.Since(time.Now())
+		return r.Resolve(ctx, token)
+	}
 }
 
 // captured makes what finds what a token may do that is not the asker's, in the state that an answer is made from; nil where
