@@ -60,6 +60,14 @@ func (a *Agent) captured() func(*state.Tx, string) (acl.Authorizer, error) {
 	return r.Within
 }
 
+// dnsRights makes what finds the rights of DNS questions; nil where there are no ACLs.
+func (a *Agent) dnsRights() func(context.Context, string) (acl.Authorizer, error) {
+	if !a.cfg.ACL.Enabled {
+		return nil
+	}
+	return a.resolve
+}
+
 // resolveHere finds what a token may do that has come to this very agent: its recovery token is good here alone.
 func (a *Agent) resolveHere(ctx context.Context, token string) (acl.Authorizer, error) {
 	if recovery := a.secrets.get(tokenRecovery); recovery != "" && a.cfg.ACL.Enabled && subtle.ConstantTimeCompare([]byte(recovery), []byte(token)) == 1 {
