@@ -100,6 +100,13 @@ func Ended(az Authorizer) <-chan struct{} {
 	return nil
 }
 
+// Fresh tells whether the answers of an Authorizer are still those that its token gives. It is true of one that cannot tell,
+// and of nil.
+func Fresh(az Authorizer) bool {
+	w, ok := az.(interface{ fresh() bool })
+	return !ok || w.fresh()
+}
+
 // Recovery is what an agent's recovery token may do: look after this agent, and see the nodes.
 func Recovery(node string) Authorizer {
 	rules := []Rule{{Resource: Agent, Name: node, Level: LevelWrite}, {Resource: Node, Prefix: true, Level: LevelRead}}

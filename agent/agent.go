@@ -256,7 +256,7 @@ func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
 		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, a.caller), Datacenter: a.cfg.Node.Datacenter,
 		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: a.dnsSettings(a.cfg),
-		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
+		Token: a.secrets.dns, Resolve: a.dnsRights(), Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})
 	var addresses []string
 	for _, l := range a.cfg.Network.Endpoints.DNS {

@@ -27,10 +27,12 @@ func (a *Agent) resolver(node *raftstore.Node) func(ctx context.Context, token s
 		return allowAll
 	}
 	hit, miss := a.metrics.Counter("acl.token.cache_hit"), a.metrics.Counter("acl.token.cache_miss")
+	took := a.metrics.Sample("acl.ResolveToken")
 	if node != nil {
 		r := &acl.Resolver{DB: node.DB, Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults(), Context: a.ctx,
 			Hit: func() { hit.Add(1) }, Miss: func() { miss.Add(1) }}
 		return func(ctx context.Context, token string) (acl.Authorizer, error) {
+			defer took.Since(time.Now())
 			az, err := r.Resolve(token)
 			if errors.Is(err, acl.ErrNotFound) && caughtUp(ctx, node) { // it may have been made a moment ago, at another server
 				return r.Resolve(token)
@@ -48,7 +50,10 @@ func (a *Agent) resolver(node *raftstore.Node) func(ctx context.Context, token s
 			r.TTL = min(r.TTL, ttl)
 		}
 	}
-	return r.Resolve
+	return func(ctx context.Context, token string) (acl.Authorizer, error) {
+		defer took.Since(time.Now())
+		return r.Resolve(ctx, token)
+	}
 }
 
 // caughtUp waits until this server has applied what is committed by now, and tells whether it has.
@@ -67,6 +72,14 @@ func (a *Agent) captured() func(*state.Tx, string) (acl.Authorizer, error) {
 	}
 	r := &acl.Resolver{Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults()}
 	return r.Within
+}
+
+// dnsRights makes what finds the rights of DNS questions; nil where there are no ACLs.
+func (a *Agent) dnsRights() func(context.Context, string) (acl.Authorizer, error) {
+	if !a.cfg.ACL.Enabled {
+		return nil
+	}
+	return a.resolve
 }
 
 // resolveHere finds what a token may do that has come to this very agent: its recovery token is good here alone.

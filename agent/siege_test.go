@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -177,8 +178,9 @@ func TestTooManyConnectionsOfHTTPS(t *testing.T) {
 
 // Rates bound what other agents ask of a server, when they are enforced.
 func TestRequestLimits(t *testing.T) {
+	refusals := regexp.MustCompile(`rpc_rate_limit_exceeded\{[^}]*\} [1-9]`)
 	for mode, refused := range map[string]bool{"disabled": false, "permissive": false, "enforcing": true} {
-		s := start(t, t.TempDir(), fmt.Sprintf(`limits { request_limits { mode = %q read_rate = 2 write_rate = 1 } }`, mode))
+		s := start(t, t.TempDir(), fmt.Sprintf(`telemetry { prometheus_retention_time = "1h" } limits { request_limits { mode = %q read_rate = 2 write_rate = 1 } }`, mode))
 		var reads, writes int
 		for range 10 {
 			q := must((&view.Ask{Query: catalog.NodesQuery.Name}).MarshalMsg(nil))
@@ -192,7 +194,8 @@ func TestRequestLimits(t *testing.T) {
 		if (reads > 0) != refused || (writes > 0) != refused {
 			t.Errorf("%s: %d reads and %d writes of 10 are refused", mode, reads, writes)
 		}
-		if told := strings.Contains(s.get("/v1/agent/metrics"), "rpc.rate_limit.exceeded"); told != (mode != "disabled") {
+		// This form counts from the start. The other one tells of the last whole interval, which may have ended before.
+		if told := refusals.MatchString(s.get("/v1/agent/metrics?format=prometheus")); told != (mode != "disabled") {
 			t.Errorf("%s: the metric is there: %v", mode, told)
 		}
 	}

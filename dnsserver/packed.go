@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lictor/acl"
 )
 
 const (
@@ -13,8 +15,8 @@ const (
 	variants = 8
 	// variantUses is after how many answers one of the orders is replaced by a new one.
 	variantUses = 32
-	// packedFor bounds how long an answer is kept although nothing has changed: what the token may see is looked at
-	// again then, and the zone's serial number moves.
+	// packedFor bounds how long an answer is kept although nothing has changed: a client agent, which is not told when
+	// rights end, looks again then at what the token may see, and the zone's serial number moves.
 	packedFor = time.Second
 )
 
@@ -24,7 +26,8 @@ type packed struct {
 	query    query
 	settings *Settings
 	token    string
-	until    int64 // nanoseconds of the Unix time
+	rights   acl.Authorizer // those of the token; nil if it has none
+	until    int64          // nanoseconds of the Unix time
 	cost     int
 	negative bool
 	used     atomic.Bool
@@ -34,7 +37,7 @@ type packed struct {
 
 // holds tells whether the answer may still be given.
 func (p *packed) holds(settings *Settings, token string, now int64) bool {
-	return p.settings == settings && now < p.until && p.token == token && p.reply.fresh()
+	return p.settings == settings && now < p.until && p.token == token && acl.Fresh(p.rights) && p.reply.fresh()
 }
 
 // take chooses one of the orders, and makes a new one now and then.

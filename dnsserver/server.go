@@ -15,6 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"lictor/acl"
 	"lictor/telemetry"
 )
 
@@ -26,8 +27,10 @@ type Config struct {
 	AltDomain  string // a second name of the domain, or ""
 	Settings   Settings
 	Token      func() string // on whose behalf to look; nil is the anonymous token. Asked for each question.
-	Log        *slog.Logger
-	Metrics    Metrics
+	// Resolve finds what a token may do, so that no answer outlives its rights; nil is a house without ACLs.
+	Resolve func(ctx context.Context, token string) (acl.Authorizer, error)
+	Log     *slog.Logger
+	Metrics Metrics
 	// MaxAnswers and MaxBytes bound the packed answers that are kept; 0 means 16,384 and 32 MiB.
 	MaxAnswers, MaxBytes int
 }
@@ -198,16 +201,29 @@ func (s *Server) answer(ctx context.Context, packet []byte, tcp bool) []byte {
 		return s.finish(&w, q, settings, &reply{rcode: dns.RcodeBadVers})
 	}
 	token := s.Token()
+	rights := s.rights(ctx, token) // before the answer, so that it is never newer than that
 	r := s.resolve(ctx, settings, q, token)
 	if r.foreign && m.RecursionDesired && len(settings.Recursors) > 0 {
 		return s.forward(ctx, settings, &m, q)
 	}
 	out := s.finish(&w, q, settings, r)
 	if w.plain && out != nil && r.kept() && settings.packable() {
-		s.keep(&w, tcp, &packed{reply: r, query: *q, settings: settings, token: token}, out)
+		s.keep(&w, tcp, &packed{reply: r, query: *q, settings: settings, token: token, rights: rights}, out)
 	}
 	s.count(q.qtype, begin)
 	return out
+}
+
+// rights are those of a token; nil if there are none.
+func (s *Server) rights(ctx context.Context, token string) acl.Authorizer {
+	if s.Resolve == nil {
+		return nil
+	}
+	az, err := s.Resolve(ctx, token)
+	if err != nil {
+		return nil // the look-up meets the same error
+	}
+	return az
 }
 
 // finish packs a reply for the query.
