@@ -1,0 +1,72 @@
+package testcluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A prepared query looks in other datacenters for what its own does not have, from each kind of agent, and comes home as
+// soon as that is there.
+func TestPreparedQueriesFailOver(t *testing.T) {
+	Federate(t, 3, 1, 1, "", func(f *Federation) {
+		at := func(dc int, service, node string) {
+			t.Helper()
+			body := fmt.Sprintf(`{"Node": %q, "Address": "10.0.0.%d", "Service": {"ID": %q, "Service": %q, "Port": 80}}`, node, dc, service, service)
+			if a := f.DC(dc).Leader().Ask("PUT", "/v1/catalog/register", body); !a.OK() {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+		}
+		at(3, "web", "w1")
+		at(3, "web", "w2")
+		for name, over := range map[string]string{"named": `{"Datacenters": ["dc9", "dc2", "dc3"]}`, "nearest": `{"NearestN": 2}`,
+			"targets": `{"Targets": [{"Datacenter": "dc3"}]}`, "dc2 alone": `{"Datacenters": ["dc2"]}`} {
+			q := fmt.Sprintf(`{"Name": %q, "Service": {"Service": "web", "Failover": %s}, "DNS": {"TTL": "3s"}}`, name, over)
+			if a := f.DC(1).Leader().Ask("POST", "/v1/query", q); !a.OK() {
+				t.Fatalf("%d %s", a.Status, a.Body)
+			}
+		}
+		type result struct {
+			Datacenter string
+			Failovers  int
+			DNS        struct{ TTL string }
+			Nodes      []struct {
+				Node struct{ Node, Datacenter string }
+			}
+		}
+		run := func(n *Node, name, params string) (r result) {
+			t.Helper()
+			a := n.Ask("GET", "/v1/query/"+strings.ReplaceAll(name, " ", "%20")+"/execute"+params, "")
+			if err := json.Unmarshal([]byte(a.Body), &r); err != nil || !a.OK() {
+				t.Fatalf("%s on %s: %d %s", name, n.Name, a.Status, a.Body)
+			}
+			return r
+		}
+		for _, n := range f.DC(1).Running() {
+			for name, tries := range map[string][]int{"named": {2}, "nearest": {1, 2}, "targets": {1}} {
+				r := run(n, name, "")
+				if r.Datacenter != "dc3" || !slices.Contains(tries, r.Failovers) || len(r.Nodes) != 2 || r.Nodes[0].Node.Datacenter != "dc3" || r.DNS.TTL != "3s" {
+					t.Errorf("%s on %s: %+v", name, n.Name, r)
+				}
+				if r := run(n, name, "?limit=1"); len(r.Nodes) != 1 {
+					t.Errorf("%s on %s: %d instances, where one is wanted", name, n.Name, len(r.Nodes))
+				}
+			}
+			if r := run(n, "dc2 alone", ""); r.Datacenter != "dc2" || r.Failovers != 1 || len(r.Nodes) != 0 {
+				t.Errorf("on %s: %+v", n.Name, r)
+			}
+		}
+		if r := run(f.DC(2).Node("dc2-c1"), "named", "?dc=dc1"); r.Datacenter != "dc3" || len(r.Nodes) != 2 {
+			t.Errorf("asked from dc2: %+v", r)
+		}
+		at(1, "web", "home")
+		for _, n := range f.DC(1).Running() {
+			f.DC(1).Eventually("the query comes home", func() bool {
+				r := run(n, "named", "")
+				return r.Datacenter == "dc1" && r.Failovers == 0 && len(r.Nodes) == 1
+			})
+		}
+	})
+}
