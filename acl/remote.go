@@ -119,5 +119,5 @@ func (r *Remote) take(said *Resolution) (*heard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &heard{identity: identity{ruling, said.AccessorID}, at: time.Now(), expires: said.ExpirationTime}, nil
+	return &heard{identity: identity{ruling, said.AccessorID, Bearer{said.Description, said.CreateTime}}, at: time.Now(), expires: said.ExpirationTime}, nil
 }

@@ -304,7 +304,7 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 }
 
 // publicMethods answer everybody.
-var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
+var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
 	"AutoConfig.InitialConfiguration",                                          // which asks the token that introduces
 	"ACL.Bootstrap", "ACL.Login", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
 
@@ -349,6 +349,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(query(configentry.GetQuery, configentry.Get{Kind: configentry.ServiceDefaults, Name: "secret-service"}))
 	add(query(configentry.ListQuery, configentry.List{}))
 	add(method(coordinate.UpdateMethod, coordinate.Update{Node: "secret-node"}))
+	add(method(coordinate.NamesMethod, struct{}{}))
 	add(method(coordinate.DatacentersMethod, struct{}{}))
 	add(method(event.FireMethod, event.Event{Name: "secret-event"}))
 	add(method(kv.PutMethod, kv.Put{Key: "secret/key"}))

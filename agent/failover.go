@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 
 	prepared "lictor/query"
 	"lictor/rpc"
@@ -12,13 +13,8 @@ type otherDatacenters struct{ agent *Agent }
 
 // Nearest implements prepared.Remotes.
 func (o otherDatacenters) Nearest() []string {
-	var names []string
-	for _, dc := range o.agent.datacenters() {
-		if dc.Datacenter != o.agent.cfg.Node.Datacenter {
-			names = append(names, dc.Datacenter)
-		}
-	}
-	return names
+	own := o.agent.cfg.Node.Datacenter
+	return slices.DeleteFunc(o.agent.datacenterNames(), func(dc string) bool { return dc == own })
 }
 
 // Search implements prepared.Remotes.

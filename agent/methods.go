@@ -60,6 +60,7 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, configentry.PutMethod, s.entry.Put)
 	rpc.Handle(r, configentry.DeleteMethod, s.entry.Delete)
 	rpc.Handle(r, coordinate.UpdateMethod, s.coordinate.Update)
+	rpc.Handle(r, coordinate.NamesMethod, s.coordinate.ListNames)
 	rpc.Handle(r, coordinate.DatacentersMethod, s.coordinate.ListDatacenters)
 	rpc.Handle(r, event.FireMethod, s.event.Fire)
 	rpc.Handle(r, gossip.KeyringMethod, s.gossip.Keyring)

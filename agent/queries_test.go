@@ -97,6 +97,13 @@ func TestExecutionsFollowTheChecks(t *testing.T) {
 			}
 		}
 	}
+	s.get("/v1/query/web/explain")
+	metrics := s.get("/v1/agent/metrics?format=prometheus")
+	for _, name := range []string{"apply", "execute", "explain", "execute_remote"} {
+		if !strings.Contains(metrics, "consul_prepared_query_"+name+"_count") {
+			t.Errorf("nothing tells of %s", name)
+		}
+	}
 	if got := strings.Count(s.get("/v1/query/web/execute?limit=1"), `"Service":{`); got != 1 {
 		t.Errorf("%d instances with limit=1", got)
 	}

@@ -45,3 +45,18 @@ func (c *Lookups) Count(q ServiceNodes, answer Listing[*ServiceNode]) {
 
 // Changed is the log index at which a node or an instance last changed.
 func Changed(tx *state.Tx) uint64 { return tx.Changed(nodes.Name(), instances.Name()) }
+
+// ServiceNames lists the services that are neither gateways nor proxies, in order and without the servers' own, and the
+// index at which an instance last changed.
+func ServiceNames(tx *state.Tx) ([]string, uint64) {
+	index := tx.Changed(instances.Name())
+	var names []string
+	last := ""
+	for i := range instances.Prefix(tx.Unwatched(), "service", "") {
+		folded := strings.ToLower(i.Service)
+		if i.Kind == "" && folded != last && folded != "consul" {
+			names, last = append(names, i.Service), folded
+		}
+	}
+	return names, index
+}

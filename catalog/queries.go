@@ -104,6 +104,7 @@ type GatewayService struct {
 	Hosts                          []string `json:",omitempty" msg:"Hosts,allownil"`
 	CAFile, CertFile, KeyFile, SNI string   `json:",omitempty"`
 	AutoHostRewrite                bool     `json:",omitempty"`
+	FromWildcard                   bool     `json:",omitempty"`
 	CreateIndex, ModifyIndex       uint64
 }
 

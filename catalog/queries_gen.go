@@ -360,9 +360,9 @@ func (z *Entry) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *GatewayService) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 13
+	// map header, size 14
 	// string "Gateway"
-	o = append(o, 0x8d, 0xa7, 0x47, 0x61, 0x74, 0x65, 0x77, 0x61, 0x79)
+	o = append(o, 0x8e, 0xa7, 0x47, 0x61, 0x74, 0x65, 0x77, 0x61, 0x79)
 	// map header, size 1
 	// string "Name"
 	o = append(o, 0x81, 0xa4, 0x4e, 0x61, 0x6d, 0x65)
@@ -407,6 +407,9 @@ func (z *GatewayService) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "AutoHostRewrite"
 	o = append(o, 0xaf, 0x41, 0x75, 0x74, 0x6f, 0x48, 0x6f, 0x73, 0x74, 0x52, 0x65, 0x77, 0x72, 0x69, 0x74, 0x65)
 	o = msgp.AppendBool(o, z.AutoHostRewrite)
+	// string "FromWildcard"
+	o = append(o, 0xac, 0x46, 0x72, 0x6f, 0x6d, 0x57, 0x69, 0x6c, 0x64, 0x63, 0x61, 0x72, 0x64)
+	o = msgp.AppendBool(o, z.FromWildcard)
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
 	o = msgp.AppendUint64(o, z.CreateIndex)
@@ -564,6 +567,12 @@ func (z *GatewayService) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "AutoHostRewrite")
 				return
 			}
+		case "FromWildcard":
+			z.FromWildcard, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "FromWildcard")
+				return
+			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
 			if err != nil {
@@ -594,7 +603,7 @@ func (z *GatewayService) Msgsize() (s int) {
 	for za0001 := range z.Hosts {
 		s += msgp.StringPrefixSize + len(z.Hosts[za0001])
 	}
-	s += 7 + msgp.StringPrefixSize + len(z.CAFile) + 9 + msgp.StringPrefixSize + len(z.CertFile) + 8 + msgp.StringPrefixSize + len(z.KeyFile) + 4 + msgp.StringPrefixSize + len(z.SNI) + 16 + msgp.BoolSize + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
+	s += 7 + msgp.StringPrefixSize + len(z.CAFile) + 9 + msgp.StringPrefixSize + len(z.CertFile) + 8 + msgp.StringPrefixSize + len(z.KeyFile) + 4 + msgp.StringPrefixSize + len(z.SNI) + 16 + msgp.BoolSize + 13 + msgp.BoolSize + 12 + msgp.Uint64Size + 12 + msgp.Uint64Size
 	return
 }
 

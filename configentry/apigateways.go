@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"lictor/catalog"
 )
 
 // A Gateway is the content of api-gateway: on which ports a gateway listens. Which routes it serves they say themselves.
@@ -143,8 +141,8 @@ type (
 	}
 	// TimeoutFilter bounds the time of a request.
 	TimeoutFilter struct {
-		RequestTimeout catalog.Duration
-		IdleTimeout    catalog.Duration
+		RequestTimeout Nanoseconds
+		IdleTimeout    Nanoseconds
 	}
 	// RuleMatch is what a request has to be like.
 	RuleMatch struct {

@@ -165,9 +165,9 @@ type (
 	}
 	// CookieConfig makes a cookie where there is none.
 	CookieConfig struct {
-		Session bool             `json:",omitempty"`
-		TTL     catalog.Duration `json:",omitzero"`
-		Path    string           `json:",omitempty"`
+		Session bool        `json:",omitempty"`
+		TTL     Nanoseconds `json:",omitempty"`
+		Path    string      `json:",omitempty"`
 	}
 )
 

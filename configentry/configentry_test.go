@@ -2,18 +2,21 @@ package configentry
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"lictor/acl"
+	"lictor/catalog"
 	"lictor/state"
 )
 
 func newService(t testing.TB) *Service {
 	t.Helper()
-	log, err := state.NewLocal(1, Tables()...)
+	log, err := state.NewLocal(1, append(Tables(), catalog.Tables()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,6 +220,58 @@ func TestGateways(t *testing.T) {
 	}
 	if rows, _ := (Gateways{}).Behind(tx, "g"); len(rows) != 1 || rows[0].Service.Name != "Web" || rows[0].Port != 1 {
 		t.Errorf("%+v", rows)
+	}
+}
+
+// A wildcard stands for all services that are there and not named, of an ingress for those that speak the protocol.
+func TestWildcardsOfGateways(t *testing.T) {
+	s := newService(t)
+	for _, i := range []*catalog.Instance{{ID: "a", Service: "a"}, {ID: "B", Service: "B"}, {ID: "c", Service: "c"}, {ID: "g", Service: "g", Kind: "mesh-gateway"},
+		{ID: "consul", Service: "consul"}} {
+		if _, err := s.Log.Apply(t.Context(), &catalog.Register{Node: "n", Address: "10.0.0.1", Service: i}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{
+		`{"Kind":"terminating-gateway","Name":"out","Services":[{"Name":"*"},{"Name":"b","SNI":"x"}]}`,
+		`{"Kind":"service-defaults","Name":"c","Protocol":"http"}`,
+		`{"Kind":"ingress-gateway","Name":"in","Listeners":[{"Port":1,"Protocol":"http","Services":[{"Name":"*"}]}]}`,
+	} {
+		if err := s.write(t, text); err != "" {
+			t.Fatal(err)
+		}
+	}
+	tx := s.Log.DB().Read()
+	list := func(gateway string) (names []string) {
+		rows, _ := (Gateways{}).Behind(tx, gateway)
+		for _, r := range rows {
+			names = append(names, fmt.Sprint(r.Service.Name, r.FromWildcard, r.SNI))
+		}
+		return names
+	}
+	if got, want := list("out"), []string{"bfalsex", "atrue", "ctrue"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := list("in"), []string{"ctrue"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, err := s.Log.Apply(t.Context(), &catalog.Register{Node: "n", Address: "10.0.0.1", Service: &catalog.Instance{ID: "d", Service: "d"}}); err != nil {
+		t.Fatal(err)
+	}
+	if !tx.Watch().Fired() {
+		t.Error("who waits is not woken by a new service")
+	}
+}
+
+// Durations of these entries are numbers for who reads them, whatever they were written as.
+func TestDurationsAsNumbers(t *testing.T) {
+	s := newService(t)
+	if err := s.write(t, `{"Kind":"service-resolver","Name":"w","ConnectTimeout":"5s","LoadBalancer":{"Policy":"ring_hash","HashPolicies":[{"Field":"cookie","FieldValue":"c","CookieConfig":{"TTL":"2s"}}]}}`); err != "" {
+		t.Fatal(err)
+	}
+	shown, err := json.Marshal(Find(s.Log.DB().Read(), ServiceResolver, "w"))
+	if err != nil || !strings.Contains(string(shown), `"TTL":2000000000`) || !strings.Contains(string(shown), `"ConnectTimeout":"5s"`) {
+		t.Errorf("%s %v", shown, err)
 	}
 }
 

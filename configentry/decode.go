@@ -83,6 +83,7 @@ func (d *decoder) fields(from map[string]any, into reflect.Value, at string) {
 
 var (
 	durationType = reflect.TypeFor[catalog.Duration]()
+	numberType   = reflect.TypeFor[Nanoseconds]()
 	timeType     = reflect.TypeFor[time.Time]()
 )
 
@@ -91,7 +92,7 @@ func (d *decoder) value(v any, into reflect.Value, at string) {
 		return
 	}
 	switch into.Type() {
-	case durationType:
+	case durationType, numberType:
 		d.duration(v, into, at)
 		return
 	case timeType:

@@ -59,9 +59,9 @@ type (
 	}
 	// IngressDefaults hold for all services of a gateway.
 	IngressDefaults struct {
-		MaxConnections        uint32         `json:",omitempty"`
-		MaxPendingRequests    uint32         `json:",omitempty"`
-		MaxConcurrentRequests uint32         `json:",omitempty"`
+		MaxConnections        uint32
+		MaxPendingRequests    uint32
+		MaxConcurrentRequests uint32
 		PassiveHealthCheck    *PassiveHealth `json:",omitempty"`
 	}
 	// LinkedService is a service outside of the mesh.

@@ -4,8 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
-
-	"lictor/catalog"
 )
 
 // A Provider is the content of jwt-provider: who issues tokens, and how they are checked.
@@ -48,13 +46,13 @@ type (
 	}
 	// RemoteKeys are fetched.
 	RemoteKeys struct {
-		URI                 string           `json:",omitempty"`
-		RequestTimeoutMs    int              `json:",omitempty"`
-		CacheDuration       catalog.Duration `json:",omitzero"`
-		FetchAsynchronously bool             `json:",omitempty"`
-		UseSNI              bool             `json:",omitempty"`
-		RetryPolicy         *KeyRetry        `json:",omitempty"`
-		JWKSCluster         *KeyCluster      `json:",omitempty"`
+		URI                 string      `json:",omitempty"`
+		RequestTimeoutMs    int         `json:",omitempty"`
+		CacheDuration       Nanoseconds `json:",omitempty"`
+		FetchAsynchronously bool        `json:",omitempty"`
+		UseSNI              bool        `json:",omitempty"`
+		RetryPolicy         *KeyRetry   `json:",omitempty"`
+		JWKSCluster         *KeyCluster `json:",omitempty"`
 	}
 	// KeyRetry says how often.
 	KeyRetry struct {
@@ -63,14 +61,14 @@ type (
 	}
 	// BackOff is how long is waited between attempts.
 	BackOff struct {
-		BaseInterval catalog.Duration `json:",omitzero"`
-		MaxInterval  catalog.Duration `json:",omitzero"`
+		BaseInterval Nanoseconds `json:",omitempty"`
+		MaxInterval  Nanoseconds `json:",omitempty"`
 	}
 	// KeyCluster says how the issuer is reached.
 	KeyCluster struct {
-		DiscoveryType   string           `json:",omitempty"`
-		TLSCertificates *KeyTLS          `json:",omitempty"`
-		ConnectTimeout  catalog.Duration `json:",omitzero"`
+		DiscoveryType   string      `json:",omitempty"`
+		TLSCertificates *KeyTLS     `json:",omitempty"`
+		ConnectTimeout  Nanoseconds `json:",omitempty"`
 	}
 	// KeyTLS says whom to trust.
 	KeyTLS struct {

@@ -2,6 +2,7 @@ package configentry
 
 import (
 	"iter"
+	"slices"
 	"strings"
 
 	"lictor/acl"
@@ -91,34 +92,56 @@ type Gateways struct{}
 // Behind implements catalog.Gateways.
 func (Gateways) Behind(tx *state.Tx, gateway string) ([]*catalog.GatewayService, uint64) {
 	index := tx.Changed(kindIndex+IngressGateway, kindIndex+TerminatingGateway)
-	tx = tx.Unwatched()
-	see := &sight{tx: tx}
-	var all []*catalog.GatewayService
-	row := func(e *Entry, service string) *catalog.GatewayService {
-		r := &catalog.GatewayService{GatewayKind: e.Kind, CreateIndex: e.CreateIndex, ModifyIndex: e.ModifyIndex}
-		r.Gateway.Name, r.Service.Name = e.Name, service
-		all = append(all, r)
-		return r
-	}
-	if e := see.find(IngressGateway, gateway); e != nil {
-		if g := content[Ingress](see, IngressGateway, gateway); g != nil {
-			for _, l := range g.Listeners {
-				for _, s := range l.Services {
-					r := row(e, s.Name)
-					r.Port, r.Protocol, r.Hosts = l.Port, l.Protocol, s.Hosts
-				}
+	watched := tx
+	see := &sight{tx: tx.Unwatched()}
+	b := &behind{sight: see, names: func() []string {
+		names, at := catalog.ServiceNames(watched)
+		index = max(index, at, watched.Changed(kindIndex+ServiceDefaults, kindIndex+ProxyDefaults)) // which say what they speak
+		return names
+	}}
+	if g := content[Ingress](see, IngressGateway, gateway); g != nil {
+		e := see.find(IngressGateway, gateway)
+		for _, l := range g.Listeners {
+			for _, s := range l.Services {
+				b.add(e, s.Name, l.Protocol, catalog.GatewayService{Port: l.Port, Protocol: l.Protocol, Hosts: s.Hosts})
 			}
 		}
 	}
-	if e := see.find(TerminatingGateway, gateway); e != nil {
-		if g := content[Terminating](see, TerminatingGateway, gateway); g != nil {
-			for _, s := range g.Services {
-				r := row(e, s.Name)
-				r.CAFile, r.CertFile, r.KeyFile, r.SNI, r.AutoHostRewrite = s.CAFile, s.CertFile, s.KeyFile, s.SNI, !s.DisableAutoHostRewrite
-			}
+	if g := content[Terminating](see, TerminatingGateway, gateway); g != nil {
+		e := see.find(TerminatingGateway, gateway)
+		for _, s := range g.Services {
+			b.add(e, s.Name, "", catalog.GatewayService{CAFile: s.CAFile, CertFile: s.CertFile, KeyFile: s.KeyFile, SNI: s.SNI,
+				AutoHostRewrite: !s.DisableAutoHostRewrite})
 		}
 	}
-	return all, index
+	return append(b.named, b.wild...), index
+}
+
+// behind collects what is behind a gateway: services that are named, and those that a wildcard stands for.
+type behind struct {
+	*sight
+	names       func() []string // all services there are
+	named, wild []*catalog.GatewayService
+}
+
+// add adds a service, or with the wildcard each service that speaks the protocol, or any if that is "".
+func (b *behind) add(e *Entry, service, protocol string, row catalog.GatewayService) {
+	row.GatewayKind, row.CreateIndex, row.ModifyIndex = e.Kind, e.CreateIndex, e.ModifyIndex
+	row.Gateway.Name, row.Service.Name = e.Name, service
+	if service != wildcard {
+		b.named = append(b.named, &row)
+		return
+	}
+	row.FromWildcard = true
+	explicit := e.Mentions
+	for _, name := range b.names() {
+		if slices.Contains(explicit, strings.ToLower(name)) || protocol != "" && b.protocol(name) != protocol {
+			continue
+		}
+		one := row
+		one.Service.Name = name
+		b.wild = append(b.wild, &one)
+	}
 }
 
 // Before implements catalog.Gateways.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"lictor/catalog"
 	"lictor/rpc"
 )
 
@@ -127,11 +126,11 @@ type (
 	}
 	// PassiveHealth says when an instance is left out for its failures.
 	PassiveHealth struct {
-		Interval                catalog.Duration  `json:",omitzero"`
-		MaxFailures             uint32            `json:",omitempty"`
-		EnforcingConsecutive5xx *uint32           `json:",omitempty"`
-		MaxEjectionPercent      *uint32           `json:",omitempty"`
-		BaseEjectionTime        *catalog.Duration `json:",omitempty"`
+		Interval                Nanoseconds  `json:",omitempty"`
+		MaxFailures             uint32       `json:",omitempty"`
+		EnforcingConsecutive5xx *uint32      `json:",omitempty"`
+		MaxEjectionPercent      *uint32      `json:",omitempty"`
+		BaseEjectionTime        *Nanoseconds `json:",omitempty"`
 	}
 	// Destination is an address outside of the mesh that a service stands for.
 	Destination struct {

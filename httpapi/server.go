@@ -38,6 +38,7 @@ type Config struct {
 	Maintain     Maintenance // of this agent's node
 	Events       Events      // of users, that this agent has received
 	Datacenter   string
+	TranslateWAN bool   // show WAN addresses of what is in other datacenters
 	Node         string // this agent's node
 	Log          *slog.Logger
 	Ends         <-chan struct{} // closed when the agent stops: streams end then; nil never does
@@ -100,6 +101,12 @@ func (s *Server) Reload(rules Rules) { s.guard.Store(newGuard(rules)) }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if audit := s.guard.Load().audit; audit != nil {
+		if _, ok := w.(*noted); !ok {
+			s.audited(audit, w, r)
+			return
+		}
+	}
 	if !s.AllowUnprintable && unprintable(r.URL.Path) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -188,6 +195,9 @@ func (s *Server) common() func(http.Header) {
 	policy := []string{s.DefaultPolicy}
 	return func(h http.Header) {
 		h["X-Consul-Default-Acl-Policy"] = policy
+		if s.TranslateWAN {
+			h["X-Consul-Translate-Addresses"] = isTrue
+		}
 		for k, v := range s.ResponseHeaders {
 			h.Set(k, v)
 		}

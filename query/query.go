@@ -35,6 +35,9 @@ type Template struct {
 // maxName is how many bytes a name has at most: longer ones are those of no query.
 const maxName = 1024
 
+// maxRegexp is how many bytes the expression of a template has at most, as it is matched with each name.
+const maxRegexp = 1024
+
 // PrefixMatch is the type of templates that take all names which begin with their own.
 const PrefixMatch = "name_prefix_match"
 

@@ -111,12 +111,13 @@ func TestAQueryEndsWithItsSession(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	k := newKeeper(t)
 	for want, q := range map[string]Query{
-		"NearestN: -1; allowed":              {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
-		`DNS.TTL: "-1s"`:                     {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
-		`DNS.TTL: "abc"`:                     {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
-		`Token: "<hidden>"`:                  {Name: "x", Token: hidden, Service: Service{Service: "x"}},
-		"Name: 1025 bytes; allowed are 1024": {Name: strings.Repeat("x", 1025), Service: Service{Service: "x"}},
-		"parse error at 1:3":                 {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
+		"NearestN: -1; allowed":                {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
+		`DNS.TTL: "-1s"`:                       {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
+		`DNS.TTL: "abc"`:                       {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
+		`Token: "<hidden>"`:                    {Name: "x", Token: hidden, Service: Service{Service: "x"}},
+		"Name: 1025 bytes; allowed are 1024":   {Name: strings.Repeat("x", 1025), Service: Service{Service: "x"}},
+		"Template.Regexp: 1025 bytes; allowed": {Name: "x", Template: Template{PrefixMatch, strings.Repeat("x", 1025), false}, Service: Service{Service: "x"}},
+		"parse error at 1:3":                   {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
 	} {
 		if _, err := k.Create(t.Context(), acl.AllowAll(), &Set{q}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -208,7 +209,7 @@ func FuzzTemplate(f *testing.F) {
 			t.Errorf("%q became %q", text, out)
 		}
 		q := Query{Name: name, Template: Template{Type: PrefixMatch, Regexp: text}, Service: Service{Service: text, Tags: []string{"${match(0)}", text}}}
-		if q.compile() == nil && len(name) <= maxName {
+		if q.validate() == nil && q.compile() == nil {
 			if _, err := q.render(name+"x", ""); err != nil && !strings.Contains(err.Error(), "more than") {
 				t.Errorf("%q is a template, but not for a name that is longer: %v", text, err)
 			}

@@ -113,6 +113,9 @@ func (q *Query) validate() error {
 	if len(q.Name) > maxName {
 		return fmt.Errorf("Name: %d bytes; allowed are %d", len(q.Name), maxName)
 	}
+	if n := len(q.Template.Regexp); n > maxRegexp {
+		return fmt.Errorf("Template.Regexp: %d bytes; allowed are %d", n, maxRegexp)
+	}
 	if !q.guarded() && q.Session == "" {
 		return errNoSession
 	}
