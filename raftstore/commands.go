@@ -43,6 +43,7 @@ var commands = []command{
 	{16, "prepared-query", func() state.Command { return new(query.Delete) }},
 	{18, "config_entry.apply", func() state.Command { return new(configentry.Put) }},
 	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
+	{60, "intention", func() state.Command { return new(configentry.ChangeIntention) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
 	{30, "acl.bootstrap", func() state.Command { return new(acl.Begin) }},
 	{31, "acl.policy", func() state.Command { return new(acl.SetPolicy) }},

@@ -120,6 +120,17 @@ func commands() []command {
 		{name: "config write", args: "[flags] FILE", about: "Write a configuration entry from a file in HCL or JSON, or from standard input if FILE is -.",
 			example: "lictor config write web.hcl", new: newConfigWrite, files: true},
 
+		{name: "intention", about: "Say which services may call which, and ask whether one may."},
+		{name: "intention check", args: "[flags] SOURCE DESTINATION", about: "Tell whether one service may call another. The exit code is 0 if it may, 1 if not and 2 if nobody could tell.",
+			example: "lictor intention check web db", new: newIntentionCheck},
+		{name: "intention create", args: "[flags] SOURCE DESTINATION", about: "Allow or deny the calls of one service to another. * stands for all services.",
+			example: "lictor intention create -deny '*' db", new: newIntentionCreate, files: true},
+		{name: "intention delete", args: "[flags] SOURCE DESTINATION | ID", about: "Delete an intention.", example: "lictor intention delete web db", new: newIntentionDelete},
+		{name: "intention get", args: "[flags] SOURCE DESTINATION | ID", about: "Print an intention.", example: "lictor intention get web db", new: newIntentionGet},
+		{name: "intention list", args: "[flags]", about: "List the intentions, in the order in which they are looked at.", example: "lictor intention list", new: newIntentionList},
+		{name: "intention match", args: "[flags] SERVICE", about: "List the intentions that speak of calls to a service, or with -source of its own calls.",
+			example: "lictor intention match db", new: newIntentionMatch},
+
 		{name: "operator", about: "Tools for those who run the cluster."},
 		{name: "operator autopilot", about: "Look into autopilot, which keeps the set of servers healthy, and configure it."},
 		{name: "operator autopilot get-config", args: "[flags]", about: "Print autopilot's configuration.",
