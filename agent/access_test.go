@@ -145,6 +145,7 @@ func visits(session, query string) map[string]struct{ path, body string } {
 		"PUT /v1/connect/intentions/exact":         {"?source=x&destination=secret-service", `{"Action": "deny"}`},
 		"DELETE /v1/connect/intentions/exact":      {"?source=secret-caller&destination=secret-service", ""},
 		"GET /v1/connect/intentions/match":         {"?by=destination&name=secret-service", ""},
+		"PUT /v1/connect/ca/configuration":         {"", `{"Provider": "consul"}`},
 		"PUT /v1/coordinate/update":                {"", `{"Node": "secret-node", "Coord": {"Vec": [0,0,0,0,0,0,0,0], "Error": 1.5}}`},
 		"GET /v1/health/state/":                    {"any", ""},
 		"GET /v1/catalog/node/":                    {"secret-node", ""},
@@ -354,6 +355,8 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(query(acl.AuthMethodsQuery, acl.ListAuthMethods{}))
 	add(query(acl.BindingRuleQuery, acl.Named{ID: someID}))
 	add(query(acl.BindingRulesQuery, acl.ListBindingRules{}))
+	add(method(ca.SettingsMethod, struct{}{}))
+	add(method(ca.SetSettingsMethod, ca.Change{Provider: "consul"}))
 	add(method(ca.SignMethod, ca.SignRequest{Node: "secret-node"}))
 	add(method(catalog.RegisterMethod, catalog.Register{Node: "secret-node", Address: "10.0.0.1"}))
 	add(method(catalog.DeregisterMethod, catalog.Deregister{Node: "secret-node"}))

@@ -54,6 +54,8 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, acl.ExplainMethod, s.acl.Explain)
 	rpc.Handle(r, acl.SelfMethod, s.acl.Self)
 	rpc.Handle(r, acl.ResolveMethod, s.acl.Resolve)
+	rpc.Handle(r, ca.SettingsMethod, s.ca.Settings)
+	rpc.Handle(r, ca.SetSettingsMethod, s.ca.SetSettings)
 	rpc.Handle(r, ca.SignMethod, s.signer.Sign)
 	rpc.Handle(r, catalog.RegisterMethod, s.catalog.Register)
 	rpc.Handle(r, catalog.DeregisterMethod, s.catalog.Deregister)

@@ -45,6 +45,7 @@ var commands = []command{
 	{19, "config_entry.delete", func() state.Command { return new(configentry.Delete) }},
 	{60, "intention", func() state.Command { return new(configentry.ChangeIntention) }},
 	{20, "ca", func() state.Command { return new(ca.Initialize) }},
+	{61, "ca", func() state.Command { return new(ca.Reconfigure) }},
 	{30, "acl.bootstrap", func() state.Command { return new(acl.Begin) }},
 	{31, "acl.policy", func() state.Command { return new(acl.SetPolicy) }},
 	{32, "acl.policy", func() state.Command { return new(acl.DeletePolicy) }},

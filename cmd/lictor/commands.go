@@ -120,6 +120,12 @@ func commands() []command {
 		{name: "config write", args: "[flags] FILE", about: "Write a configuration entry from a file in HCL or JSON, or from standard input if FILE is -.",
 			example: "lictor config write web.hcl", new: newConfigWrite, files: true},
 
+		{name: "connect", about: "Tools of the service mesh."},
+		{name: "connect ca", about: "Look at the settings of the certificate authority, and change them."},
+		{name: "connect ca get-config", args: "[flags]", about: "Print the settings of the certificate authority.", example: "lictor connect ca get-config", new: newConnectCAGetConfig},
+		{name: "connect ca set-config", args: "[flags]", about: "Change the settings of the certificate authority. With PrivateKey and RootCert its root is replaced.",
+			example: "lictor connect ca set-config -config-file=ca.json", new: newConnectCASetConfig, files: true},
+
 		{name: "intention", about: "Say which services may call which, and ask whether one may."},
 		{name: "intention check", args: "[flags] SOURCE DESTINATION", about: "Tell whether one service may call another. The exit code is 0 if it may, 1 if not and 2 if nobody could tell.",
 			example: "lictor intention check web db", new: newIntentionCheck},

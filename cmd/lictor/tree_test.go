@@ -77,7 +77,7 @@ func TestUnknownCommands(t *testing.T) {
 		says string
 	}{
 		{"nonsense", 127, `lictor has no command "nonsense"`},
-		{"login a b", 127, `lictor has no command "login"`},
+		{"peering a b", 127, `lictor has no command "peering"`},
 		{"", 127, "Usage: lictor"},
 		{"kv", 1, "Usage: lictor kv"},
 		{"kv puut", 1, `Did you mean "kv put"?`},
