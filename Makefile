@@ -1,7 +1,7 @@
 GO ?= go
 BIN := bin/lictor
 
-.PHONY: build run cluster test check bench fuzz crash chaos soak sim clean
+.PHONY: build run cluster federation test check bench fuzz crash chaos soak sim clean
 
 build: ## a static, stripped binary in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/lictor
@@ -9,6 +9,8 @@ run: build ## a server for development, in memory, on Consul's ports
 	$(BIN) agent -dev -log-level=info
 cluster: build ## three servers and a client on loopback
 	dist/cluster $(BIN)
+federation: build ## two datacenters of a server and a client each on loopback
+	dist/federation $(BIN)
 test: ## the quick tests
 	$(GO) test ./...
 check: ## gofmt, vet, staticcheck, errorlint

@@ -66,7 +66,24 @@ func (r *Ruling) Allow(resource Resource, name string, access Access) bool {
 type identity struct {
 	*Ruling
 	accessor string
+	about    Bearer
 }
+
+// A Bearer is what is said of a token beside what it may do.
+type Bearer struct {
+	Description string
+	CreateTime  Moment
+}
+
+// About tells what is said of the token of an Authorizer; nothing, if it has none.
+func About(az Authorizer) Bearer {
+	if b, ok := az.(interface{ bearer() Bearer }); ok {
+		return b.bearer()
+	}
+	return Bearer{}
+}
+
+func (i *identity) bearer() Bearer { return i.about }
 
 // ID is the same for tokens whose policies are the same.
 func (i *identity) ID() string { return i.id }
@@ -86,5 +103,5 @@ func Ended(az Authorizer) <-chan struct{} {
 // Recovery is what an agent's recovery token may do: look after this agent, and see the nodes.
 func Recovery(node string) Authorizer {
 	rules := []Rule{{Resource: Agent, Name: node, Level: LevelWrite}, {Resource: Node, Prefix: true, Level: LevelRead}}
-	return &identity{&Ruling{Defaults{}, compile(rules), "recovery-" + node}, "agent-recovery"}
+	return &identity{&Ruling{Defaults{}, compile(rules), "recovery-" + node}, "agent-recovery", Bearer{Description: "Recovery token of " + node}}
 }

@@ -108,6 +108,9 @@ func (s *Authority) Tokens(tx *state.Tx, az Authorizer, q *ListTokens) ([]*Token
 			return nil, 0, errLookup("token")
 		}
 	}
+	if q.several() {
+		return nil, 0, refuse("can only filter by one of: policy, role, servicename, authmethod")
+	}
 	index := tx.Changed(Tokens.Name(), rulesIndex)
 	tx = tx.Unwatched()
 	found, now, open := []*Token{}, time.Now(), az.Allow(ACL, "", Write)
@@ -122,6 +125,17 @@ func (s *Authority) Tokens(tx *state.Tx, az Authorizer, q *ListTokens) ([]*Token
 		found = append(found, t)
 	}
 	return found, index, nil
+}
+
+// several tells whether more than one thing is named.
+func (q *ListTokens) several() bool {
+	n := 0
+	for _, name := range []string{q.Policy, q.Role, q.AuthMethod, q.ServiceName} {
+		if name != "" {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // takes tells whether a token is one of those that are asked for.

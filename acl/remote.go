@@ -12,7 +12,7 @@ import (
 const (
 	DownAllow  = "allow"        // everything
 	DownDeny   = "deny"         // nothing
-	DownExtend = "extend-cache" // what was last heard, and nothing for tokens that were never asked about
+	DownExtend = "extend-cache" // what was last heard; tokens that were never asked about get the error
 	DownAsync  = "async-cache"  // as extend-cache; and nobody waits for what has been heard once
 )
 
@@ -103,8 +103,14 @@ func (r *Remote) ask(secret string, old *heard, q *question) {
 	case code == rpc.PermissionDenied || code == codeDisabled:
 		delete(r.kept, secret)
 		q.err = err
+	case r.Down == DownAllow:
+		q.reply = AllowAll()
+	case r.Down == DownDeny:
+		q.reply = DenyAll()
+	case old.good():
+		q.reply = old
 	default:
-		q.reply = r.down(old)
+		q.err = err // which says more than a denial
 	}
 }
 
@@ -113,16 +119,5 @@ func (r *Remote) take(said *Resolution) (*heard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &heard{identity: identity{ruling, said.AccessorID}, at: time.Now(), expires: said.ExpirationTime}, nil
-}
-
-// down is what holds while the servers cannot be asked.
-func (r *Remote) down(old *heard) Authorizer {
-	switch {
-	case r.Down == DownAllow:
-		return AllowAll()
-	case r.Down == DownDeny || !old.good():
-		return DenyAll()
-	}
-	return old
+	return &heard{identity: identity{ruling, said.AccessorID, Bearer{said.Description, said.CreateTime}}, at: time.Now(), expires: said.ExpirationTime}, nil
 }

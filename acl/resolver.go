@@ -93,7 +93,7 @@ func (r *Resolver) find(secret string) (Authorizer, error) {
 	var policies []*Policy
 	if t != nil {
 		policies = policiesOf(tx.Unwatched(), &t.Grants, r.Datacenter)
-		fresh.expires = t.ExpirationTime.Time()
+		fresh.expires, fresh.about = t.ExpirationTime.Time(), Bearer{t.Description, t.CreateTime}
 		if t.AccessorID != AnonymousID {
 			fresh.accessor = t.AccessorID
 		}

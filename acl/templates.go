@@ -17,7 +17,6 @@ type Template struct {
 
 	id    string
 	named bool // takes a name
-	rules func(name string) string
 }
 
 const nameSchema = `{

@@ -198,6 +198,8 @@ type Resolution struct {
 	AccessorID     string // "" is the anonymous token
 	ExpirationTime Moment
 	Policies       []*Policy `msg:"Policies,allownil"`
+	Description    string
+	CreateTime     Moment
 }
 
 // Resolve tells another agent what the caller's token may do.
@@ -217,5 +219,5 @@ func (s *Authority) Resolve(_ context.Context, az Authorizer, _ *struct{}) (*Res
 	case t == nil || t.Expired(time.Now()):
 		return nil, ErrNotFound
 	}
-	return &Resolution{AccessorID: az.Accessor(), ExpirationTime: t.ExpirationTime, Policies: policiesOf(tx, &t.Grants, s.Datacenter)}, nil
+	return &Resolution{AccessorID: az.Accessor(), ExpirationTime: t.ExpirationTime, Policies: policiesOf(tx, &t.Grants, s.Datacenter), Description: t.Description, CreateTime: t.CreateTime}, nil
 }

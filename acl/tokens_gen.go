@@ -9,9 +9,9 @@ import (
 // MarshalMsg implements msgp.Marshaler
 func (z *Resolution) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 3
+	// map header, size 5
 	// string "AccessorID"
-	o = append(o, 0x83, 0xaa, 0x41, 0x63, 0x63, 0x65, 0x73, 0x73, 0x6f, 0x72, 0x49, 0x44)
+	o = append(o, 0x85, 0xaa, 0x41, 0x63, 0x63, 0x65, 0x73, 0x73, 0x6f, 0x72, 0x49, 0x44)
 	o = msgp.AppendString(o, z.AccessorID)
 	// string "ExpirationTime"
 	o = append(o, 0xae, 0x45, 0x78, 0x70, 0x69, 0x72, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x54, 0x69, 0x6d, 0x65)
@@ -37,6 +37,16 @@ func (z *Resolution) MarshalMsg(b []byte) (o []byte, err error) {
 				}
 			}
 		}
+	}
+	// string "Description"
+	o = append(o, 0xab, 0x44, 0x65, 0x73, 0x63, 0x72, 0x69, 0x70, 0x74, 0x69, 0x6f, 0x6e)
+	o = msgp.AppendString(o, z.Description)
+	// string "CreateTime"
+	o = append(o, 0xaa, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x54, 0x69, 0x6d, 0x65)
+	o, err = z.CreateTime.MarshalMsg(o)
+	if err != nil {
+		err = msgp.WrapError(err, "CreateTime")
+		return
 	}
 	return
 }
@@ -106,6 +116,18 @@ func (z *Resolution) UnmarshalMsg(bts []byte) (o []byte, err error) {
 					}
 				}
 			}
+		case "Description":
+			z.Description, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Description")
+				return
+			}
+		case "CreateTime":
+			bts, err = z.CreateTime.UnmarshalMsg(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "CreateTime")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -128,5 +150,6 @@ func (z *Resolution) Msgsize() (s int) {
 			s += z.Policies[za0001].Msgsize()
 		}
 	}
+	s += 12 + msgp.StringPrefixSize + len(z.Description) + 11 + z.CreateTime.Msgsize()
 	return
 }

@@ -318,7 +318,7 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 }
 
 // publicMethods answer everybody.
-var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
+var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
 	"AutoConfig.InitialConfiguration",                                          // which asks the token that introduces
 	"ACL.Bootstrap", "ACL.Login", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
 
@@ -370,6 +370,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(query(configentry.MatchQuery, configentry.Match{Names: catalog.ListOf("secret-service")}))
 	add(query(configentry.CheckQuery, configentry.CheckCall{Source: "x", Destination: "secret-service"}))
 	add(method(coordinate.UpdateMethod, coordinate.Update{Node: "secret-node"}))
+	add(method(coordinate.NamesMethod, struct{}{}))
 	add(method(coordinate.DatacentersMethod, struct{}{}))
 	add(method(event.FireMethod, event.Event{Name: "secret-event"}))
 	add(method(kv.PutMethod, kv.Put{Key: "secret/key"}))
@@ -399,11 +400,15 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(query(prepared.ListQuery, prepared.List{}))
 	add(query(prepared.GetQuery, prepared.Get{ID: s.secretQuery()}))
 	add(query(prepared.ExplainQuery, prepared.Explain{Name: "secret-query"}))
-	execute, run := query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"})
-	add(execute, func(t *testing.T, s *subject, az *stranger) (any, error) { // the name of its service is told, as by Consul
-		r, err := run(t, s, az)
-		return r.(*prepared.Response).Nodes, err
-	})
+	found := func(name string, run trial) { // the name of its service is told, as by Consul
+		add(name, func(t *testing.T, s *subject, az *stranger) (any, error) {
+			r, err := run(t, s, az)
+			return r.(*prepared.Response).Nodes, err
+		})
+	}
+	found(query(prepared.ExecuteQuery, prepared.Execute{Name: "secret-query"}))
+	found(method(prepared.ElsewhereMethod, prepared.Elsewhere{Execute: prepared.Execute{Name: "secret-query"}}))
+	found(method(prepared.SearchMethod, prepared.Search{Service: prepared.Service{Service: "secret-service"}}))
 	add(query(ca.RootsQuery, struct{}{}))
 	add(query(catalog.NodesQuery, catalog.Nodes{}))
 	add(query(catalog.NodeQuery, catalog.OnNode{Node: "secret-node"}))

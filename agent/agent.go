@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/agent/audit"
 	"lictor/agent/local"
 	"lictor/agent/logging"
 	"lictor/agent/remote"
+	"lictor/atrest"
 	"lictor/certs"
 	"lictor/config"
 	"lictor/dnsserver"
@@ -62,8 +64,6 @@ type Agent struct {
 	id      string // of the node
 	// current is cfg with what reloads have changed since.
 	current atomic.Pointer[config.Config]
-	// idle is what the configuration sets that has no effect in this version.
-	idle atomic.Pointer[[]config.NoEffect]
 	// described is what the configuration says of the node; Reload replaces it.
 	described atomic.Pointer[config.Node]
 	cluster   atomic.Pointer[string] // id of the cluster that this agent is part of; nil while that is not known
@@ -83,6 +83,7 @@ type Agent struct {
 	views     *view.Views
 	local     *local.State
 	events    *event.Inbox
+	audit     *audit.Log
 	remote    *remote.Runner // nil unless jobs of lictor exec are allowed
 	dns       *dnsserver.Server
 	http      *httpapi.Server
@@ -91,17 +92,19 @@ type Agent struct {
 	conns     *clients       // of HTTP
 	watches   watches        // of the configuration
 
-	ctx       context.Context
-	cancel    context.CancelFunc
-	cleanups  cleanups
-	running   sync.WaitGroup
-	reload    sync.Mutex      // one at a time
-	announced map[string]bool // what has been said of the configuration, guarded by reload once the agent runs
-	leaving   sync.Once
-	leaveErr  error         // what leaving came to; set by leaving
-	departing atomic.Bool   // leaves, or has left
-	left      chan struct{} // closed when the agent has left the cluster
-	failed    chan error    // gets what ends the agent from inside
+	ctx          context.Context
+	cancel       context.CancelFunc
+	cleanups     cleanups
+	running      sync.WaitGroup
+	reload       sync.Mutex      // one at a time
+	atRest       atrest.Ring     // keys of what is kept
+	introduction sync.Mutex      // held to write what the servers gave
+	announced    map[string]bool // what has been said of the configuration, guarded by reload once the agent runs
+	leaving      sync.Once
+	leaveErr     error         // what leaving came to; set by leaving
+	departing    atomic.Bool   // leaves, or has left
+	left         chan struct{} // closed when the agent has left the cluster
+	failed       chan error    // gets what ends the agent from inside
 }
 
 // New makes an agent of the configuration. Start runs it.
@@ -131,7 +134,6 @@ func New(c Config) (*Agent, error) {
 
 // announce says what is odd about the configuration, once.
 func (a *Agent) announce(loaded *config.Loaded) {
-	a.idle.Store(&loaded.NoEffect)
 	for _, w := range loaded.Warnings {
 		if !a.announced[w] {
 			a.log.Warn(w)
@@ -150,7 +152,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openAudit, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())
@@ -223,7 +225,7 @@ func (a *Agent) startTelemetry() error {
 func (a *Agent) openLocal() error {
 	var err error
 	a.local, err = local.New(local.Config{
-		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(),
+		Node: a.node(), Server: a.cfg.Server.Server, DataDir: a.dataDir(), AtRest: &a.atRest,
 		Catalog: &local.Servers{Caller: a.caller, Views: a.views, Node: a.cfg.Node.Name},
 		Health: health.Config{Log: a.log.With("module", "agent.checks"), OutputMaxSize: a.cfg.Checks.OutputMaxSize,
 			EnableScriptChecks: a.cfg.Checks.Scripts, EnableLocalScriptChecks: a.cfg.Checks.LocalScripts, Alias: &aliases{a}, AgentTLS: a.checkTLS(), DockerHost: os.Getenv("DOCKER_HOST")},
@@ -252,8 +254,8 @@ func (a *Agent) startLocal() error {
 // startDNS listens for DNS.
 func (a *Agent) startDNS() error {
 	a.dns = dnsserver.New(dnsserver.Config{
-		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, nil), Datacenter: a.cfg.Node.Datacenter,
-		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: dnsSettings(a.cfg),
+		Lookup: dnsserver.FromViews(a.views, a.cfg.Node.Name, a.caller), Datacenter: a.cfg.Node.Datacenter,
+		Domain: a.cfg.DNS.Domain, AltDomain: a.cfg.DNS.AltDomain, Settings: a.dnsSettings(a.cfg),
 		Token: a.secrets.dns, Log: a.log.With("module", "agent.dns"), Metrics: dnsserver.NewMetrics(a.metrics),
 	})
 	var addresses []string

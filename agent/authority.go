@@ -3,12 +3,15 @@ package agent
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"lictor/acl"
+	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/state"
 )
@@ -18,26 +21,42 @@ func (a *Agent) aclDefaults() acl.Defaults {
 	return acl.Defaults{AllowAll: a.cfg.ACL.DefaultPolicy == "allow", KeyList: a.cfg.ACL.KeyListPolicy}
 }
 
-// resolver makes what finds what a token may do. On a server db gives its state, on a client agent it is nil.
-func (a *Agent) resolver(db func() *state.DB) func(ctx context.Context, token string) (acl.Authorizer, error) {
+// resolver makes what finds what a token may do. On a server node has the state, on a client agent it is nil.
+func (a *Agent) resolver(node *raftstore.Node) func(ctx context.Context, token string) (acl.Authorizer, error) {
 	if !a.cfg.ACL.Enabled {
 		return allowAll
 	}
 	hit, miss := a.metrics.Counter("acl.token.cache_hit"), a.metrics.Counter("acl.token.cache_miss")
-	if db != nil {
-		r := &acl.Resolver{DB: db, Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults(), Context: a.ctx,
+	if node != nil {
+		r := &acl.Resolver{DB: node.DB, Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults(), Context: a.ctx,
 			Hit: func() { hit.Add(1) }, Miss: func() { miss.Add(1) }}
-		return func(_ context.Context, token string) (acl.Authorizer, error) { return r.Resolve(token) }
+		return func(ctx context.Context, token string) (acl.Authorizer, error) {
+			az, err := r.Resolve(token)
+			if errors.Is(err, acl.ErrNotFound) && caughtUp(ctx, node) { // it may have been made a moment ago, at another server
+				return r.Resolve(token)
+			}
+			return az, err
+		}
 	}
 	r := &acl.Remote{Defaults: a.aclDefaults(), TTL: a.cfg.ACL.TokenTTL, Down: a.cfg.ACL.DownPolicy, Context: a.ctx,
 		Ask: func(ctx context.Context, token string) (*acl.Resolution, error) {
 			miss.Add(1)
 			return acl.ResolveMethod.Call(ctx, a.caller, rpc.Header{Token: token}, &struct{}{})
 		}}
-	if a.cfg.ACL.PolicyTTL > 0 {
-		r.TTL = min(r.TTL, a.cfg.ACL.PolicyTTL)
+	for _, ttl := range []time.Duration{a.cfg.ACL.PolicyTTL, a.cfg.ACL.RoleTTL} { // all that a token may do is one answer
+		if ttl > 0 {
+			r.TTL = min(r.TTL, ttl)
+		}
 	}
 	return r.Resolve
+}
+
+// caughtUp waits until this server has applied what is committed by now, and tells whether it has.
+func caughtUp(ctx context.Context, node *raftstore.Node) bool {
+	ctx, cancel := context.WithTimeout(ctx, readIndexTimeout)
+	defer cancel()
+	_, err := node.Fresh(ctx, state.ReadOptions{})
+	return err == nil
 }
 
 // captured makes what finds what a token may do that is not the asker's, in the state that an answer is made from; nil where
@@ -78,6 +97,7 @@ func (a *Agent) newAuthority(log state.Log) *acl.Authority {
 			return index
 		}
 		s.Forget = func() {
+			a.noteReset(path)
 			if err := os.Remove(path); err != nil {
 				a.log.Warn("the file that allows one more bootstrap could not be removed", "file", path, "error", err)
 			}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/atrest"
 	"lictor/ca"
 	"lictor/certs"
 	"lictor/claims"
@@ -50,6 +51,10 @@ func (a *Agent) introduce() error {
 		return err
 	}
 	kept, err := a.keptIntroduction()
+	var missing *atrest.MissingKey
+	if errors.As(err, &missing) {
+		return err
+	}
 	if err != nil {
 		a.log.Info("auto_config: this agent introduces itself to the servers", "reason", err)
 		ctx, cancel := context.WithTimeout(a.ctx, introductionTime)
@@ -97,7 +102,7 @@ func (a *Agent) keptIntroduction() (*introduced, error) {
 	if a.dataDir() == "" {
 		return nil, errors.New("nothing is kept")
 	}
-	text, err := os.ReadFile(filepath.Join(a.dataDir(), introducedFile))
+	text, err := a.atRest.ReadFile(filepath.Join(a.dataDir(), introducedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("it has not done so before")
 	}
@@ -204,7 +209,10 @@ func (a *Agent) keep(in *introduced) error {
 	if err != nil {
 		return fmt.Errorf("encode what was given: %w", err)
 	}
-	return writeFile(filepath.Join(a.dataDir(), introducedFile), string(text), 0o600)
+	path := filepath.Join(a.dataDir(), introducedFile)
+	a.introduction.Lock()
+	defer a.introduction.Unlock()
+	return writeFile(path, string(a.atRest.Seal(path, text)), 0o600)
 }
 
 // renewIntroduction introduces this agent again in time, for its next certificate, until it stops. New settings are in force

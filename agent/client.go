@@ -63,10 +63,10 @@ func (c *client) Call(ctx context.Context, h rpc.Header, method string, args, re
 	return rpc.Decode(answer, reply)
 }
 
-// choose says which servers may answer a read: any if it may be stale, else preferably the leader, which need not ask
-// anybody.
-func (c *client) choose(opts state.ReadOptions) func() (rpc.Target, bool) {
-	if opts.Consistency == state.Stale {
+// choose says which servers may answer a read: any if it may be stale or another datacenter's, else preferably the leader,
+// which need not ask anybody.
+func (c *client) choose(h rpc.Header, opts state.ReadOptions) func() (rpc.Target, bool) {
+	if opts.Consistency == state.Stale || c.agent.route.abroad(h) {
 		return c.agent.route.roster.best
 	}
 	return c.agent.route.leaderOrBest
@@ -80,7 +80,7 @@ func (c *client) Fetch(ctx context.Context, q *view.Ask) (*view.Packed, error) {
 	}
 	route := c.agent.route
 	p := new(view.Packed)
-	err = route.deliver(ctx, c.choose(q.ReadOptions), true, func(ctx context.Context, t rpc.Target) error {
+	err = route.deliver(ctx, c.choose(q.Header, q.ReadOptions), true, func(ctx context.Context, t rpc.Target) error {
 		reply, err := route.pool.Call(ctx, t, q.Header, fetchMethod, args)
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (c *client) Fetch(ctx context.Context, q *view.Ask) (*view.Packed, error) {
 
 // Follow implements view.Source.
 func (c *client) Follow(ctx context.Context, q *view.Ask, deliver func(*view.Packed) error) error {
-	t, ok := c.choose(q.ReadOptions)()
+	t, ok := c.choose(q.Header, q.ReadOptions)()
 	if !ok {
 		return errNoServers
 	}
@@ -163,7 +163,7 @@ func (c *client) learn(id []byte) error {
 
 // Save implements httpapi.Snapshots.
 func (c *client) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(uint64, state.ReadMeta)) error {
-	return c.agent.route.save(ctx, c.choose(opts), h, opts, w, before)
+	return c.agent.route.save(ctx, c.choose(h, opts), h, opts, w, before)
 }
 
 // Restore implements httpapi.Snapshots.

@@ -32,6 +32,9 @@ func (a *Agent) openData() error {
 			return err
 		}
 		a.cleanups.add(unlock)
+		if err := a.openKeys(); err != nil {
+			return err
+		}
 	}
 	var err error
 	if a.id, err = a.nodeID(); err != nil {

@@ -219,12 +219,12 @@ func hostName() string {
 // httpConfig is what the HTTP API is made of.
 func (a *Agent) httpConfig() httpapi.Config {
 	c := httpapi.Config{
-		Caller: a.caller, Views: a.views, Resolve: a.resolveHere, DefaultToken: func() string { return a.secrets.get(tokenDefault) }, SetToken: a.secrets.set,
-		ACLs: a.cfg.ACL.Enabled, DefaultPolicy: a.defaultPolicy(), DownPolicy: a.cfg.ACL.DownPolicy, Datacenter: a.cfg.Node.Datacenter, Node: a.cfg.Node.Name,
+		Caller: a.caller, Views: a.views, Resolve: a.resolveHere, DefaultToken: func() string { return a.secrets.get(tokenDefault) }, SetToken: a.setToken,
+		ACLs: a.cfg.ACL.Enabled, DefaultPolicy: a.defaultPolicy(), DownPolicy: a.cfg.ACL.DownPolicy, Datacenter: a.cfg.Node.Datacenter, Node: a.cfg.Node.Name, TranslateWAN: a.cfg.Network.TranslateWAN,
 		Log: a.log.With("module", "agent.http"), Process: process{a}, Security: func() any { return a.openings() }, Pools: pools{a}, Metrics: a.metrics, Snapshots: a.snapshots, Monitor: a.monitor, Ends: a.ctx.Done(),
 		MaxValueSize: int64(a.cfg.Limits.KVMaxValueSize), MaxTxnSize: int64(a.cfg.Limits.TxnMaxReqLen),
 		ResponseHeaders: a.cfg.HTTP.Config.ResponseHeaders, AllowUnprintable: a.cfg.HTTP.NoFilter,
-		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Events: a.events, Rules: httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
+		Services: a.local, Checks: a.local, Maintain: a.local.SetNodeMaintenance, Events: a.events, Rules: a.httpRules(a.cfg), EnableDebug: a.cfg.HTTP.Debug,
 		Hosts: httpapi.Hosts{Own: []string{a.cfg.Node.Name, hostName()}, Domains: []string{a.cfg.DNS.Domain, a.cfg.DNS.AltDomain}, Allowed: a.cfg.HTTP.Config.AllowedHosts},
 	}
 	c.UI, c.UIPath = a.page()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"lictor/agent/local"
+	"lictor/atrest"
 	"lictor/config"
 	"lictor/rpc"
 )
@@ -19,6 +20,7 @@ import (
 type ownTokens struct {
 	current atomic.Pointer[map[string]string]
 	keep    string // file in which those that are set over the API are kept; "" keeps none
+	atRest  *atrest.Ring
 
 	mu     sync.Mutex        // guards what follows, and replacing current
 	files  map[string]string // of the configuration
@@ -47,9 +49,10 @@ var tokenNames = map[string]string{
 // openSecrets reads what the configuration and the data directory have.
 func (a *Agent) openSecrets() error {
 	s := &a.secrets
+	s.atRest = &a.atRest
 	if dir := a.dataDir(); dir != "" && a.cfg.ACL.Persistence {
 		s.keep = filepath.Join(dir, "acl-tokens.json")
-		text, err := os.ReadFile(s.keep)
+		text, err := s.atRest.ReadFile(s.keep)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("read the tokens that were set over the API: %w", err)
 		}
@@ -109,7 +112,7 @@ func (s *ownTokens) set(name, value string) error {
 	if s.keep != "" {
 		text, err := json.Marshal(posted)
 		if err == nil {
-			err = replaceFile(s.keep, text)
+			err = replaceFile(s.keep, s.atRest.Seal(s.keep, text))
 		}
 		if err != nil {
 			return fmt.Errorf("keep the token: %w", err)
@@ -117,6 +120,19 @@ func (s *ownTokens) set(name, value string) error {
 	}
 	s.posted = posted
 	s.publish()
+	return nil
+}
+
+// reseal brings the file under the key that writes now.
+func (s *ownTokens) reseal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keep == "" {
+		return nil
+	}
+	if err := s.atRest.Reseal(s.keep); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 
@@ -145,4 +161,13 @@ func (s *ownTokens) dns() string {
 // local are the tokens that registrations are written with.
 func (s *ownTokens) local() local.Tokens {
 	return local.Tokens{Agent: s.get(tokenAgent), Default: s.get(tokenDefault), ConfigFile: s.get(tokenConfigFile)}
+}
+
+// setToken takes a token over the API, and tries again what may have failed for want of it.
+func (a *Agent) setToken(name, value string) error {
+	if err := a.secrets.set(name, value); err != nil {
+		return err
+	}
+	a.local.ServersChanged()
+	return nil
 }

@@ -45,7 +45,7 @@ func (a *Agent) poolConfig(kind gossip.Kind, bind, advertise netip.AddrPort) gos
 	}
 	if kind == gossip.WAN {
 		c.Tags.ClusterID = ""
-		c.AllowedCIDRs, c.Tuning, c.ReconnectTimeout = prefixes(g.AllowedWAN), tuning(g.WAN), 0
+		c.AllowedCIDRs, c.Tuning, c.ReconnectTimeout = prefixes(g.AllowedWAN), tuning(g.WAN), a.cfg.Federate.ReconnectTimeout
 		c.Logger = a.log.With("module", "agent.gossip.wan")
 	}
 	return c
@@ -104,7 +104,7 @@ func (a *Agent) startPools() error {
 		a.metrics.Collect(a.countMembers)
 	}
 	if a.wan != nil {
-		a.running.Go(func() { drain(a.wan.Events()) })
+		a.running.Go(func() { a.server.federation.follow(a.wan.Events()) })
 		a.running.Go(func() { drain(a.wan.UserEvents()) })
 	}
 	return nil
@@ -186,29 +186,46 @@ func (a *Agent) followMembers(events <-chan gossip.Event) {
 	}
 }
 
-// startJoining joins the members that the configuration names, again and again until one answers.
+// startJoining joins the members that the configuration names.
 func (a *Agent) startJoining() {
-	j := &a.cfg.Join
-	if len(j.RetryJoin) == 0 {
+	j, f := &a.cfg.Join, &a.cfg.Federate
+	a.join(joining{"retry_join", a.lan, j.RetryJoin, j.RetryInterval, j.RetryMax})
+	if a.wan != nil {
+		a.join(joining{"retry_join_wan", a.wan, f.RetryJoin, f.RetryInterval, f.RetryMax})
+	}
+}
+
+// joining is what to join, as keys of the configuration say.
+type joining struct {
+	key       string
+	pool      *gossip.Pool
+	addresses []string
+	interval  time.Duration
+	most      int // attempts; 0 means no end
+}
+
+// join joins members of a pool, again and again until one answers, in the background.
+func (a *Agent) join(j joining) {
+	if len(j.addresses) == 0 {
 		return
 	}
 	a.running.Go(func() {
 		for try := 1; ; try++ {
-			n, err := a.lan.Join(a.ctx, j.RetryJoin)
+			n, err := j.pool.Join(a.ctx, j.addresses)
 			if n > 0 {
-				a.log.Info("joined the cluster", "members", n)
+				a.log.Info("joined the cluster", "by", j.key, "members", n)
 				return
 			}
 			if a.ctx.Err() != nil {
 				return
 			}
-			if j.RetryMax > 0 && try >= j.RetryMax {
-				a.fail(fmt.Errorf("retry_join: none of %v answered in %d attempts: %w", j.RetryJoin, try, err))
+			if j.most > 0 && try >= j.most {
+				a.fail(fmt.Errorf("%s: none of %v answered in %d attempts: %w", j.key, j.addresses, try, err))
 				return
 			}
-			a.log.Warn("failed to join the cluster, trying again", "addresses", j.RetryJoin, "retry_in", j.RetryInterval, "error", err)
+			a.log.Warn("failed to join the cluster, trying again", "by", j.key, "addresses", j.addresses, "retry_in", j.interval, "error", err)
 			select {
-			case <-time.After(j.RetryInterval):
+			case <-time.After(j.interval):
 			case <-a.ctx.Done():
 				return
 			}

@@ -38,11 +38,22 @@ func (a *Agent) renew() error {
 	for _, key := range config.Diff(a.cfg, fresh) {
 		a.log.Warn("changed in the configuration, but takes effect at the next start only", "key", key)
 	}
+	keys, err := a.newKeys(fresh)
+	if err != nil {
+		return err
+	}
 	if err := a.certs.Load(certsConfig(fresh)); err != nil { // first, as this is what is most likely to fail
 		return fmt.Errorf("certificates: %w", err)
 	}
+	if err := a.audit.Reload(auditSinks(fresh)); err != nil { // before there are requests to note
+		return err
+	}
+	a.atRest.Use(keys)
 	a.reviewCerts()
 	if err := a.local.Reload(definitionsOf(fresh), a.localSettings(fresh)); err != nil {
+		if undone := a.audit.Reload(auditSinks(a.current.Load())); undone != nil {
+			a.log.Error("the audit log is not what it was before", "error", undone)
+		}
 		return fmt.Errorf("reload services and checks: %w", err)
 	}
 	current := a.cfg.Reloaded(fresh)
@@ -50,13 +61,13 @@ func (a *Agent) renew() error {
 	a.described.Store(&current.Node)
 	a.local.Describe(a.node())
 	a.secrets.configure(&fresh.ACL.Tokens)
-	a.dns.Reload(dnsSettings(fresh))
+	a.dns.Reload(a.dnsSettings(fresh))
 	level, err := logging.ParseLevel(fresh.Log.Level)
 	if err != nil {
 		return fmt.Errorf("log_level: %w", err)
 	}
 	a.logs.SetLevel(level)
-	a.http.Reload(httpRules(fresh))
+	a.http.Reload(a.httpRules(fresh))
 	a.conns.limit(fresh.Limits.HTTPMaxConns)
 	if err := a.metrics.SetFilter(fresh.Telemetry.FilterDefault, fresh.Telemetry.PrefixFilter); err != nil {
 		return fmt.Errorf("telemetry.prefix_filter: %w", err)

@@ -15,12 +15,13 @@ import (
 	"lictor/rpc"
 )
 
-// A roster is the servers of this datacenter that gossip takes for alive, in the order in which this agent prefers them:
+// A roster is the servers of a datacenter that gossip takes for alive, in the order in which this agent prefers them:
 // near ones first, and among those of one distance each agent in an order of its own, so that many agents spread evenly
 // over the servers and only few of them move when a server comes or goes.
 type roster struct {
-	self     string // id of this agent
-	distance func(name string) time.Duration
+	self       string // id of this agent
+	distance   func(name string) time.Duration
+	datacenter string // of the servers; "" is this agent's own
 
 	mu      sync.Mutex               // guards what follows, and replacing list
 	alive   map[string]gossip.Member // by name: the servers
@@ -80,7 +81,7 @@ func (r *roster) rank() (gone []rpc.Target) {
 	var all []ranked
 	for name, m := range r.alive {
 		order := sha256.Sum256([]byte(r.self + m.Meta.ID))
-		all = append(all, ranked{targetOf(m), r.distance(name).Truncate(time.Millisecond), binary.BigEndian.Uint64(order[:])})
+		all = append(all, ranked{r.target(m), r.distance(name).Truncate(time.Millisecond), binary.BigEndian.Uint64(order[:])})
 	}
 	slices.SortFunc(all, func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.order, b.order), cmp.Compare(a.ID, b.ID))
@@ -101,6 +102,13 @@ func (r *roster) rank() (gone []rpc.Target) {
 	}
 	r.wake()
 	return gone
+}
+
+// target is where a server of this roster answers calls.
+func (r *roster) target(m gossip.Member) rpc.Target {
+	t := targetOf(m)
+	t.Datacenter = r.datacenter
+	return t
 }
 
 // targetOf is where a server answers calls.
@@ -133,6 +141,13 @@ func (r *roster) shun(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed[id] = time.Now()
+}
+
+// trust takes back that a server was out of reach.
+func (r *roster) trust(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.failed, id)
 }
 
 // isShunned tells whether a server was out of reach a moment ago.

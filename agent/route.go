@@ -22,6 +22,7 @@ type router struct {
 	hold    time.Duration             // how long to try again while there is no leader
 	timeout time.Duration             // of one attempt
 	limit   *rate.Limiter             // of calls; nil is none
+	home    string                    // this agent's datacenter
 	count   routeCounts
 }
 
@@ -75,7 +76,8 @@ func (r *router) once(ctx context.Context, t rpc.Target, try attempt) error {
 	bounded, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	err := try(bounded, t)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	var broken *rpc.ConnError // a dial has a shorter time of its own
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !errors.As(err, &broken) {
 		return rpc.Errorf(rpc.Internal, "no answer of the server at %s within %s", t.Address, r.timeout)
 	}
 	return err
@@ -121,7 +123,7 @@ func sleep(ctx context.Context, changed <-chan struct{}, pause time.Duration) bo
 func (r *router) call(ctx context.Context, h rpc.Header, method string, args []byte, kind rpc.Traits) ([]byte, error) {
 	var reply []byte
 	choose := r.leaderOrBest
-	if kind.Anywhere || h.Direct {
+	if kind.Anywhere || h.Direct || r.abroad(h) {
 		choose = r.roster.best
 	}
 	err := r.deliver(ctx, choose, kind.Repeatable, func(ctx context.Context, t rpc.Target) error {
@@ -131,6 +133,9 @@ func (r *router) call(ctx context.Context, h rpc.Header, method string, args []b
 	})
 	return reply, err
 }
+
+// abroad tells whether a call is for another datacenter.
+func (r *router) abroad(h rpc.Header) bool { return h.Datacenter != "" && h.Datacenter != r.home }
 
 // leaderOrBest is the leader, if it is known and in reach, or else a server that will send the call on.
 func (r *router) leaderOrBest() (rpc.Target, bool) {

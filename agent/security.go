@@ -33,10 +33,6 @@ func inspections() []inspection {
 		{"acl.enabled", func(_ *Agent, c *config.Config) string {
 			return when(!c.ACL.Enabled, "there is no access control: whoever reaches the API may do everything")
 		}, "acl { enabled = true default_policy = \"deny\" }"},
-		{"acl.enabled", func(a *Agent, c *config.Config) string {
-			idle := slices.ContainsFunc(*a.idle.Load(), func(n config.NoEffect) bool { return n.Key == "acl" })
-			return when(c.ACL.Enabled && idle, "this version checks no tokens, whatever is configured")
-		}, "another version"},
 		{"acl.default_policy", func(_ *Agent, c *config.Config) string {
 			return when(c.ACL.Enabled && c.ACL.DefaultPolicy != "deny", "what no rule speaks of is allowed to everybody")
 		}, "acl { default_policy = \"deny\" }"},
@@ -124,7 +120,7 @@ func oldTLS(a *Agent, c *config.Config) string {
 // readableKeys finds files of keys that others than their owner can read.
 func readableKeys(_ *Agent, c *config.Config) string {
 	var open []string
-	for _, f := range []string{c.TLS.InternalRPC.KeyFile, c.TLS.HTTPS.KeyFile} {
+	for _, f := range []string{c.TLS.InternalRPC.KeyFile, c.TLS.HTTPS.KeyFile, c.AtRest.KeyFile} {
 		if f != "" && !slices.Contains(open, f) && readable(f, 0o077) {
 			open = append(open, f)
 		}
@@ -132,7 +128,7 @@ func readableKeys(_ *Agent, c *config.Config) string {
 	if len(open) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("keys of certificates are not for their owner alone: %v", open)
+	return fmt.Sprintf("keys of certificates, or of encryption at rest, are not for their owner alone: %v", open)
 }
 
 // readableData finds that others can list the data directory; what is in it is protected on its own.

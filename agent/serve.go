@@ -21,11 +21,12 @@ const (
 
 // Answer implements rpc.Handler: calls of other agents.
 func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
-	if err := s.here(r.Header); err != nil {
-		return nil, err
-	}
+	abroad := s.agent.route.abroad(r.Header)
 	if r.Peer.Stranger && !slices.Contains(introducing, r.Method) {
 		return nil, errStranger
+	}
+	if r.Method == fetchMethod && abroad && r.Hops > 0 {
+		return s.federation.call(ctx, r.Header, r.Method, r.Args, rpc.Traits{Repeatable: true})
 	}
 	if r.Method == fetchMethod {
 		if err := s.pace(r, true); err != nil {
@@ -52,6 +53,9 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 		if err := s.pace(r, kind.Repeatable); err != nil {
 			return nil, err
 		}
+	}
+	if abroad {
+		return s.federation.call(ctx, r.Header, r.Method, r.Args, kind)
 	}
 	if kind.Anywhere || r.Direct || s.node.Leads() {
 		return s.answer(ctx, r.Header, r.Method, r.Args)
@@ -90,11 +94,11 @@ func (s *server) answer(ctx context.Context, h rpc.Header, method string, args [
 
 // Stream implements rpc.Handler.
 func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) error) error {
-	if err := s.here(r.Header); err != nil {
-		return err
-	}
 	if r.Peer.Stranger {
 		return errStranger
+	}
+	if s.agent.route.abroad(r.Header) && (r.Hops > 0 || r.Method != followMethod) {
+		return s.federation.stream(ctx, r.Header, r.Method, r.Args, send)
 	}
 	switch r.Method {
 	case followMethod:
@@ -139,9 +143,6 @@ func (s *server) tellLeader(ctx context.Context, send func([]byte) error) error 
 
 // Transfer implements rpc.Handler.
 func (s *server) Transfer(ctx context.Context, r *rpc.Request, body io.Reader, reply io.Writer) error {
-	if err := s.here(r.Header); err != nil {
-		return err
-	}
 	switch r.Method {
 	case saveMethod:
 		return s.serveSave(ctx, r, reply)
@@ -149,12 +150,4 @@ func (s *server) Transfer(ctx context.Context, r *rpc.Request, body io.Reader, r
 		return s.Restore(ctx, r.Header, body, reply)
 	}
 	return rpc.Errorf(rpc.NotImplemented, "unknown transfer %q", r.Method)
-}
-
-// here refuses a call that is for another datacenter.
-func (s *server) here(h rpc.Header) error {
-	if h.Datacenter != "" && h.Datacenter != s.agent.cfg.Node.Datacenter {
-		return rpc.ErrNoDatacenter
-	}
-	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -34,17 +32,18 @@ import (
 
 // A server is what an agent in server mode adds: its part of the replicated state and what answers from it.
 type server struct {
-	agent    *Agent
-	node     *raftstore.Node
-	services *services
-	registry rpc.Registry[acl.Authorizer]
-	members  chan gossip.Event // what the leader's duties have to look at
-	opened   chan struct{}     // closed once all that the leader's duties use is there
-	count    *callCounts
-	voters   voters
-	promise  promise
-	pacer    pacer
-	gathered time.Time // when all expected servers were there; belongs to startBootstrap
+	agent      *Agent
+	node       *raftstore.Node
+	services   *services
+	registry   rpc.Registry[acl.Authorizer]
+	members    chan gossip.Event // what the leader's duties have to look at
+	opened     chan struct{}     // closed once all that the leader's duties use is there
+	count      *callCounts
+	voters     voters
+	federation *federation
+	promise    promise
+	pacer      pacer
+	gathered   time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
 // openServer opens the replicated state, on servers, and what methods and queries go to.
@@ -85,14 +84,15 @@ func (a *Agent) openServer() error {
 	}
 	a.cleanups.add(s.node.Stop)
 	if a.resolve == nil {
-		a.resolve = a.resolver(s.node.DB)
+		a.resolve = a.resolver(s.node)
 	}
 	s.services = a.newServices(s.node)
 	s.services.methods(&s.registry)
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
 	rpc.Handle(&s.registry, ca.IntroduceMethod, introducer.introduce)
 	a.caller, a.snapshots = s, s
-	a.views = view.New(view.Config{Log: &held{s.node, s}, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
+	s.federation = newFederation(a)
+	a.views = view.New(view.Config{Log: &held{s.node, s}, Source: s.federation, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
 	s.services.queries(a.views)
 	view.Observe(a.views, catalog.ServiceNodesQuery, catalog.NewLookups(a.metrics).Count)
@@ -114,13 +114,15 @@ func maxArgs(l *config.Limits) int {
 // newRouter makes the way to the servers.
 func (a *Agent) newRouter(leader func() (rpc.Target, bool)) *router {
 	l := &a.cfg.Limits
-	r := &router{roster: newRoster(a.id, a.distance), leader: leader, hold: a.cfg.Raft.Performance.RPCHoldTimeout, timeout: l.RPCClientTimeout}
+	r := &router{roster: newRoster(a.id, a.distance), leader: leader, hold: a.cfg.Raft.Performance.RPCHoldTimeout, timeout: l.RPCClientTimeout, home: a.cfg.Node.Datacenter}
 	r.count = routeCounts{a.metrics.Counter("client.rpc"), a.metrics.Counter("client.rpc.exceeded"), a.metrics.Counter("client.rpc.failed")}
 	if !a.cfg.Server.Server && l.RPCRate >= 0 {
 		r.limit = rate.NewLimiter(rate.Limit(l.RPCRate), l.RPCMaxBurst)
 	}
 	r.pool = rpc.NewPool(rpc.PoolConfig{Log: a.log.With("module", "agent.rpc"), Sentinels: sentinels,
-		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) { return a.dialServer(ctx, t.Address) }})
+		Dial: func(ctx context.Context, t rpc.Target) (net.Conn, error) {
+			return a.dialServer(ctx, t.Datacenter, t.Address)
+		}})
 	a.cleanups.add(func() error { r.pool.Stop(); return nil })
 	return r
 }
@@ -177,7 +179,7 @@ func (a *Agent) raftConfig() raftstore.Config {
 		SegmentSize: r.LogStore.WAL.SegmentSizeMB << 20, NoFreelistSync: r.LogStore.BoltDB.NoFreelistSync,
 		DisableLogCache: r.LogStore.DisableLogCache, PreVoteDisabled: r.PreVoteDisabled,
 		Log: a.log.With("module", "agent.server"), RaftLog: logging.Hclog(a.log, "agent.server.raft"), Metrics: a.metrics,
-		Delays: new(session.Delays),
+		Delays: new(session.Delays), AtRest: &a.atRest,
 	}
 	if dir := a.dataDir(); dir != "" {
 		c.Dir = filepath.Join(dir, "raft")
@@ -200,7 +202,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
 		kv:         &kv.Service{Log: node, Expiry: keys},
-		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Resolve: a.captured(),
+		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Remotes: otherDatacenters{a}, Resolve: a.captured(),
 			Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
 			return a.server.logStats(ctx, rpc.Target{ID: m.ID, Address: m.Address})
@@ -234,7 +236,7 @@ func (a *Agent) newCoordinates(node *raftstore.Node) *coordinate.Service {
 	pace := &a.cfg.Internal.Consul
 	batching := coordinate.Batching{Period: pace.UpdatePeriod, Size: pace.BatchSize, MaxBatches: pace.MaxBatches}
 	report := func(err error) { a.log.Warn("places of nodes were not written", "error", err) }
-	return &coordinate.Service{Log: node, Known: known, Datacenters: a.datacenters, Batcher: coordinate.NewBatcher(node, batching, known, report)}
+	return &coordinate.Service{Log: node, Known: known, Datacenters: a.datacenters, Names: a.datacenterNames, Batcher: coordinate.NewBatcher(node, batching, known, report)}
 }
 
 // serverAddress is where gossip has last seen the server with this id.
@@ -243,42 +245,20 @@ func (a *Agent) serverAddress(id string) (string, bool) {
 	return t.Address, ok
 }
 
-// datacenters tells where the servers of each datacenter are in the space of the WAN.
-func (a *Agent) datacenters() []coordinate.Datacenter {
-	byName := map[string]*coordinate.Datacenter{}
-	var names []string
-	if a.wan == nil {
-		return nil
-	}
-	for _, m := range a.wan.Members() {
-		if !m.Ours {
-			continue
-		}
-		dc := byName[m.Meta.Datacenter]
-		if dc == nil {
-			dc = &coordinate.Datacenter{Datacenter: m.Meta.Datacenter, AreaID: "wan"}
-			byName[m.Meta.Datacenter], names = dc, append(names, m.Meta.Datacenter)
-		}
-		if place, ok := a.wan.CachedCoordinate(m.Name); ok {
-			name := strings.TrimSuffix(m.Name, "."+m.Meta.Datacenter)
-			c := coordinate.Coordinate(place)
-			dc.Coordinates = append(dc.Coordinates, coordinate.Entry{Node: name, Coord: &c})
-		}
-	}
-	slices.Sort(names)
-	var all []coordinate.Datacenter
-	for _, name := range names {
-		all = append(all, *byName[name])
-	}
-	return all
-}
-
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
-	if err := s.here(h); err != nil {
-		return err
-	}
 	kind, _ := s.registry.Traits(method)
+	if s.agent.route.abroad(h) {
+		body, err := rpc.Append(nil, args)
+		if err != nil {
+			return err
+		}
+		answer, err := s.federation.call(ctx, h, method, body, kind)
+		if err != nil {
+			return err
+		}
+		return rpc.Decode(answer, reply)
+	}
 	if here := kind.Anywhere || h.Direct; here || s.node.Leads() {
 		if err := s.dispatch(ctx, h, method, args, reply); here || !noLeader(err) {
 			return err
@@ -338,8 +318,8 @@ func (s *server) leader() (rpc.Target, bool) {
 
 // Save implements httpapi.Snapshots.
 func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(uint64, state.ReadMeta)) error {
-	if err := s.here(h); err != nil {
-		return err
+	if s.agent.route.abroad(h) {
+		return s.federation.save(ctx, h, opts, w, before)
 	}
 	az, err := s.agent.resolve(ctx, h.Token)
 	if err != nil {
@@ -350,8 +330,8 @@ func (s *server) Save(ctx context.Context, h rpc.Header, opts state.ReadOptions,
 
 // Restore implements httpapi.Snapshots.
 func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report io.Writer) error {
-	if err := s.here(h); err != nil {
-		return err
+	if s.agent.route.abroad(h) {
+		return s.federation.restore(ctx, h, r, report)
 	}
 	if t, ok := s.leader(); !s.node.Leads() && !h.Direct && ok && t.ID != s.agent.id {
 		h.Direct = true
@@ -376,7 +356,7 @@ func (s *server) Restore(ctx context.Context, h rpc.Header, r io.Reader, report 
 
 // dialRaft opens a connection to another server that speaks Raft, and to no other server that may have its address by now.
 func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, error) {
-	conn, err := a.dialServer(ctx, address)
+	conn, err := a.dialServer(ctx, "", address)
 	if err != nil {
 		return nil, err
 	}

@@ -15,21 +15,21 @@ import (
 )
 
 // dnsSettings are what the configuration says of DNS.
-func dnsSettings(c *config.Config) dnsserver.Settings {
+func (a *Agent) dnsSettings(c *config.Config) dnsserver.Settings {
 	d := &c.DNS.Config
 	return dnsserver.Settings{
 		AllowStale: d.AllowStale, MaxStale: d.MaxStale, NodeTTL: d.NodeTTL, ServiceTTL: d.ServiceTTL, OnlyPassing: d.OnlyPassing,
 		ARecordLimit: d.ARecordLimit, UDPAnswerLimit: d.UDPAnswerLimit, EnableTruncate: d.EnableTruncate,
 		DisableCompression: d.DisableCompression, NodeMetaTXT: d.NodeMetaTXT, TranslateWANAddrs: c.Network.TranslateWAN,
 		SOA:       dnsserver.SOA{Refresh: d.SOA.Refresh, Retry: d.SOA.Retry, Expire: d.SOA.Expire, MinTTL: d.SOA.MinTTL},
-		Recursors: c.DNS.Recursors, RandomRecursor: d.RecursorStrategy == "random", RecursorTimeout: d.RecursorTimeout,
+		Recursors: c.DNS.Recursors, RandomRecursor: d.RecursorStrategy == "random", RecursorTimeout: d.RecursorTimeout, Audit: a.questionAuditor(c),
 	}
 }
 
 // httpRules are what the configuration says of who may ask for what.
-func httpRules(c *config.Config) httpapi.Rules {
+func (a *Agent) httpRules(c *config.Config) httpapi.Rules {
 	h := &c.HTTP.Config
-	rules := httpapi.Rules{BlockEndpoints: h.Block, AllowWriteFrom: h.AllowWriteFrom}
+	rules := httpapi.Rules{BlockEndpoints: h.Block, AllowWriteFrom: h.AllowWriteFrom, Audit: a.auditor(c)}
 	rules.Rates, rules.Enforce = rates(&c.Limits.Requests)
 	return rules
 }

@@ -108,12 +108,12 @@ func (a *Agent) rpcSecurity() rpc.Security {
 
 var errWaits = errors.New("this agent has no certificate yet: servers give it one")
 
-// dialServer connects to a server of this datacenter, over TLS if that is configured.
-func (a *Agent) dialServer(ctx context.Context, address string) (net.Conn, error) {
+// dialServer connects to a server of a datacenter, "" being this one, over TLS if that is configured.
+func (a *Agent) dialServer(ctx context.Context, datacenter, address string) (net.Conn, error) {
 	if a.certs.Waits() {
 		return nil, errWaits
 	}
-	return a.dialSecure(ctx, address, a.certs.Outgoing(""), false)
+	return a.dialSecure(ctx, address, a.certs.Outgoing(datacenter), false)
 }
 
 // dialSecure connects over TLS; c is nil for plaintext.

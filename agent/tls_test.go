@@ -312,7 +312,7 @@ func (v *vault) presented(s *subject) string {
 		}
 		close(serial)
 	}()
-	conn, err := s.dialServer(within(v), l.Addr().String())
+	conn, err := s.dialServer(within(v), "", l.Addr().String())
 	if err != nil {
 		v.Fatal(err)
 	}

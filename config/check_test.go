@@ -17,6 +17,8 @@ func TestCheck(t *testing.T) {
 		{`server = true bootstrap_expect = 2`, ""},
 		{`bootstrap_expect = 3`, "bootstrap_expect: needs server = true"},
 		{`bootstrap = true`, "bootstrap: needs server = true"},
+		{`retry_join_wan = ["10.0.0.1"]`, "retry_join_wan: is for servers only"},
+		{`server = true retry_join_wan = ["10.0.0.1"] ports { serf_wan = -1 }`, "retry_join_wan: needs ports.serf_wan"},
 		{`bootstrap_expect = -1`, "bootstrap_expect: is -1"},
 		{`advertise_addr = "0.0.0.0"`, "advertise_addr: is 0.0.0.0"},
 		{`advertise_addr_wan = "::"`, "advertise_addr_wan: is ::"},

@@ -31,6 +31,7 @@ type Config struct {
 	Federate  Federate  `config:",inline"`
 	Internal  Internal  `config:",inline"`
 	Backup    Backup    `config:"snapshot_agent"`
+	AtRest    AtRest    `config:"encryption_at_rest"`
 	Paid      Paid      `config:",inline"`
 }
 
@@ -59,6 +60,7 @@ func Default() *Config {
 		Federate:  defaultFederate(),
 		Internal:  defaultInternal(),
 		Backup:    defaultBackup(),
+		AtRest:    AtRest{Enabled: true},
 	}
 }
 
@@ -106,5 +108,7 @@ func (c *Config) check(r *report) {
 	c.Mesh.check(r)
 	c.Watches.check(r)
 	c.Backup.check(r)
-	c.Federate.check(r, c.Node.Datacenter)
+	c.Paid.Audit.check(r)
+	c.AtRest.check(r, c.Node.DataDir)
+	c.Federate.check(r, c)
 }

@@ -20,14 +20,20 @@ func defaultFederate() Federate {
 	return Federate{GatewaysInterval: 30 * time.Second, RetryInterval: 30 * time.Second, ReconnectTimeout: 72 * time.Hour}
 }
 
-func (f *Federate) check(r *report, datacenter string) {
+func (f *Federate) check(r *report, c *Config) {
 	f.Primary = strings.ToLower(f.Primary)
 	if f.Primary == "" {
-		f.Primary = datacenter
+		f.Primary = c.Node.Datacenter
 	}
 	r.matches("primary_datacenter", f.Primary, `^[a-z0-9_-]{1,64}$`, "1 to 64 letters, digits, dashes and underscores")
 	atLeast(r, "retry_max_wan", f.RetryMax, 0)
 	r.positive("retry_interval_wan", f.RetryInterval)
 	r.positive("primary_gateways_interval", f.GatewaysInterval)
+	if len(f.RetryJoin) > 0 && !c.Server.Server {
+		r.refuse("retry_join_wan", "is for servers only: clients reach other datacenters through the servers of their own")
+	}
+	if len(f.RetryJoin) > 0 && c.Server.Server && c.Network.Ports.SerfWAN < 0 {
+		r.refuse("retry_join_wan", "needs ports.serf_wan, which is switched off")
+	}
 	checkReconnect(r, "reconnect_timeout_wan", f.ReconnectTimeout)
 }

@@ -10,10 +10,12 @@ import (
 func reloadable() []string {
 	return []string{
 		"acl.tokens",
+		"audit",
 		"checks",
 		"config_entries",
 		"discard_check_output",
 		"dns_config",
+		"encryption_at_rest",
 		"http_config.allow_write_http_from",
 		"http_config.block_endpoints",
 		"limits.http_max_conns_per_client",

@@ -15,6 +15,7 @@ import (
 // The methods.
 var (
 	UpdateMethod      = rpc.Method[Update, struct{}]{Name: "Coordinate.Update", Repeatable: true}
+	NamesMethod       = rpc.Method[struct{}, []string]{Name: "Catalog.Datacenters", Anywhere: true, Repeatable: true}
 	DatacentersMethod = rpc.Method[struct{}, []Datacenter]{Name: "Coordinate.Datacenters", Anywhere: true, Repeatable: true}
 )
 
@@ -42,6 +43,8 @@ type Service struct {
 	Known func(tx *state.Tx, node string) bool
 	// Datacenters tells what the WAN pool knows; nil knows of no datacenter.
 	Datacenters func() []Datacenter
+	// Names lists the datacenters, the nearest first; nil knows none.
+	Names func() []string
 }
 
 // Update writes the place of a node, at once or by the Batcher. That of a node that is not in the catalog is dropped in
@@ -77,4 +80,12 @@ func (s *Service) ListDatacenters(context.Context, acl.Authorizer, *struct{}) ([
 		return []Datacenter{}, nil
 	}
 	return s.Datacenters(), nil
+}
+
+// ListNames tells which datacenters there are, the nearest first, to anybody.
+func (s *Service) ListNames(context.Context, acl.Authorizer, *struct{}) ([]string, error) {
+	if s.Names == nil {
+		return []string{}, nil
+	}
+	return s.Names(), nil
 }

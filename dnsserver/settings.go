@@ -27,6 +27,17 @@ type Settings struct {
 	Recursors       []string // host, host:port or [v6]:port, asked for names outside the domain
 	RandomRecursor  bool     // in random order; else in the order given
 	RecursorTimeout time.Duration
+
+	Audit func(*Asked) // notes each question that was asked with a token; nil notes none
+}
+
+// Asked is a question that has been answered.
+type Asked struct {
+	Token string // on whose behalf
+	Name  string
+	Type  string
+	Rcode string // of the answer
+	From  string // the asker's address
 }
 
 // SOA are the zone's times, in seconds.

@@ -97,6 +97,7 @@ func (s *Server) readUDP(c *net.UDPConn) {
 		}
 		if b, ok := s.fast(packet[:n], false, out[:0]); ok {
 			c.WriteToUDPAddrPort(b, from)
+			s.noteUDP(packet[:n], b, from)
 			continue
 		}
 		s.aside(packet[:n], from, func(b []byte) { c.WriteToUDPAddrPort(b, from) })
@@ -119,6 +120,7 @@ func (s *Server) readAny(c *net.UDPConn) {
 		source := askedAt(oob[:m])
 		if b, ok := s.fast(packet[:n], false, out[:0]); ok {
 			c.WriteMsgUDPAddrPort(b, source, from)
+			s.noteUDP(packet[:n], b, from)
 			continue
 		}
 		s.aside(packet[:n], from, func(b []byte) { c.WriteMsgUDPAddrPort(b, source, from) })
@@ -155,6 +157,7 @@ func (s *Server) aside(packet []byte, from netip.AddrPort, send func([]byte)) {
 		defer func() { <-s.slots }()
 		if b := s.answer(asking(s.ctx, net.UDPAddrFromAddrPort(from)), packet, false); b != nil {
 			send(b)
+			s.noteUDP(packet, b, from)
 		}
 	}()
 }
@@ -218,6 +221,7 @@ func (s *Server) serveTCP(ctx context.Context, c net.Conn) {
 		if out == nil {
 			return
 		}
+		s.note(packet[:n], out[2:], c.RemoteAddr())
 		if _, err := c.Write(out); err != nil {
 			return
 		}

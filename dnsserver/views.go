@@ -13,16 +13,16 @@ import (
 	"lictor/view"
 )
 
-// FromViews is a Lookup in the catalog for the agent on a node. Prepared queries fail over to the remotes, of which there
-// are none if they are nil.
-func FromViews(v *view.Views, node string, remotes prepared.Remotes) Lookup {
-	return &views{v, node, remotes}
+// FromViews is a Lookup in the catalog for the agent on a node. The servers are called only for prepared queries that find
+// nothing here and say where else to look.
+func FromViews(v *view.Views, node string, servers rpc.Caller) Lookup {
+	return &views{v, node, servers}
 }
 
 type views struct {
 	all     *view.Views
 	node    string
-	remotes prepared.Remotes
+	servers rpc.Caller
 }
 
 // options say how a read is made for a place.
@@ -106,15 +106,27 @@ func ownersOf(h *catalog.Holders) Owner {
 }
 
 func (v *views) Query(ctx context.Context, from *Place, q QueryQuestion) (Found[*QueryAnswer], error) {
-	a, err := view.Read(ctx, v.all, prepared.ExecuteQuery, from.options(), prepared.Execute{Name: q.Name, Agent: v.node, IP: q.IP})
-	return found(a, err, func(r *prepared.Response) *QueryAnswer {
-		if r == nil {
-			return nil
-		}
-		r = r.Elsewhere(v.remotes)
-		return &QueryAnswer{Service: r.Service, Datacenter: r.Datacenter, TTL: r.DNS.TTL, Sorted: r.Sorted, ByIP: r.ByIP,
-			Instances: instancesOf(catalog.Listing[*catalog.Entry]{Rows: r.Nodes})}
-	})
+	opts, args := from.options(), prepared.Execute{Name: q.Name, Agent: v.node, IP: q.IP}
+	a, err := view.Read(ctx, v.all, prepared.ExecuteQuery, opts, args)
+	if err != nil {
+		return Found[*QueryAnswer]{}, err
+	}
+	if r := a.Value(); r == nil || len(r.Nodes) > 0 || !r.FailsOver {
+		return found(a, nil, queryAnswerOf)
+	}
+	r, err := prepared.ElsewhereMethod.Call(ctx, v.servers, opts.Header, &prepared.Elsewhere{Execute: args, Token: from.Token})
+	if err != nil {
+		return Found[*QueryAnswer]{}, err
+	}
+	return Found[*QueryAnswer]{Value: queryAnswerOf(r)}, nil // nobody tells how long that holds
+}
+
+func queryAnswerOf(r *prepared.Response) *QueryAnswer {
+	if r == nil {
+		return nil
+	}
+	return &QueryAnswer{Service: r.Service, Datacenter: r.Datacenter, TTL: r.DNS.TTL, Sorted: r.Sorted, ByIP: r.ByIP,
+		Instances: instancesOf(catalog.Listing[*catalog.Entry]{Rows: r.Nodes})}
 }
 
 func (v *views) Virtual(ctx context.Context, from *Place, service string) (Found[netip.Addr], error) {

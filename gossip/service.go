@@ -33,7 +33,7 @@ type KeyringRequest struct {
 	Operation   KeyringOperation
 	Key         string // in base64; "" when listing
 	RelayFactor uint8  // 0 to MaxRelayFactor
-	LocalOnly   bool   // list the LAN pool of this datacenter alone
+	LocalOnly   bool   // only the LAN pool of this datacenter
 }
 
 // A KeyringAnswer is the keyring of one pool, as clients see it.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/rpc"
 	"lictor/state"
 	"lictor/view"
 )
@@ -93,7 +94,8 @@ func (s *Server) aclBootstrap(_ http.ResponseWriter, r *http.Request) (any, erro
 			return nil, err
 		}
 	}
-	t, err := call(s, r, acl.BootstrapMethod, &acl.Bootstrap{Secret: body.BootstrapSecret})
+	// The token of the request, if there is one, plays no part: there is none that could be good yet.
+	t, err := acl.BootstrapMethod.Call(r.Context(), s.Caller, rpc.Header{Datacenter: header(r).Datacenter}, &acl.Bootstrap{Secret: body.BootstrapSecret})
 	if err != nil {
 		return nil, err
 	}

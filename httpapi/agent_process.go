@@ -17,6 +17,10 @@ type Process interface {
 	Version() any
 	// Reload reads the configuration again.
 	Reload() error
+	// AtRest tells what is kept under which key.
+	AtRest() (any, error)
+	// RotateAtRest brings all that is kept under the key that writes, and tells what AtRest does.
+	RotateAtRest(ctx context.Context) (any, error)
 	// Leave leaves the cluster, after which the agent ends.
 	Leave(ctx context.Context) error
 }
@@ -59,6 +63,22 @@ func (s *Server) agentReload(w http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	return done(w, s.Process.Reload())
+}
+
+// agentAtRest answers GET /v1/agent/at-rest.
+func (s *Server) agentAtRest(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.require(r, acl.Agent, s.Node, acl.Read); err != nil {
+		return nil, err
+	}
+	return s.Process.AtRest()
+}
+
+// agentRotateAtRest answers PUT /v1/agent/at-rest/rotate.
+func (s *Server) agentRotateAtRest(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.require(r, acl.Agent, s.Node, acl.Write); err != nil {
+		return nil, err
+	}
+	return s.Process.RotateAtRest(r.Context())
 }
 
 // agentLeave answers PUT /v1/agent/leave. It answers when the agent has left, right before it ends.

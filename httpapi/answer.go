@@ -41,6 +41,12 @@ func writeMeta(h http.Header, index uint64, meta state.ReadMeta) {
 
 // writeAnswer writes the encoding that all who ask the same share.
 func writeAnswer[R any](s *Server, w http.ResponseWriter, r *http.Request, answer view.Answer[R]) (any, error) {
+	if s.elsewhere(r) {
+		if value, ok := translated(answer.Value()); ok {
+			s.writeJSON(w, r, value)
+			return written, nil
+		}
+	}
 	body, err := answer.JSON()
 	if err != nil {
 		return nil, err

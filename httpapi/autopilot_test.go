@@ -11,6 +11,7 @@ import (
 
 	"lictor/acl"
 	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/gossip"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -39,6 +40,7 @@ func serveOperator() (*Server, *operator) {
 		o.set = *s
 		return !s.CAS, nil
 	})
+	rpc.Handle(&o.registry, coordinate.NamesMethod, new(coordinate.Service).ListNames)
 	rpc.Handle(&o.registry, gossip.KeyringMethod, func(_ context.Context, _ acl.Authorizer, r *gossip.KeyringRequest) ([]gossip.KeyringAnswer, error) {
 		o.keyring = *r
 		return []gossip.KeyringAnswer{{WAN: true, Datacenter: "dc1", NumNodes: 1}}, nil

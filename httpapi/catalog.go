@@ -1,11 +1,13 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"lictor/catalog"
+	"lictor/coordinate"
 	"lictor/rpc"
 	"lictor/state"
 	"lictor/view"
@@ -51,10 +53,14 @@ func countedCall[A, R any](s *Server, r *http.Request, m rpc.Method[A, R], datac
 
 // catalogDatacenters answers GET /v1/catalog/datacenters: the nearest first.
 func (s *Server) catalogDatacenters(w http.ResponseWriter, r *http.Request) (any, error) {
+	names, err := coordinate.NamesMethod.Call(r.Context(), s.Caller, rpc.Header{Token: token(r)}, &struct{}{})
+	if err != nil {
+		return nil, err
+	}
 	s.cached.note(w, r, "datacenters")
 	s.counts[datacentersRead].ask()
 	s.counts[datacentersRead].done(r, nil)
-	return []string{s.Datacenter}, nil
+	return names, nil
 }
 
 // catalogNodes answers GET /v1/catalog/nodes.
@@ -218,7 +224,7 @@ func (s *Server) operatorUsage(w http.ResponseWriter, r *http.Request) (any, err
 		Index:            answer.Index(),
 		KnownLeader:      answer.KnownLeader,
 		LastContact:      answer.LastContact.Milliseconds(),
-		Usage:            map[string]catalog.Usage{s.Datacenter: answer.Value()},
+		Usage:            map[string]catalog.Usage{cmp.Or(opts.Datacenter, s.Datacenter): answer.Value()},
 	}, nil
 }
 

@@ -40,6 +40,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	} else if mapped, ok := statusOf[rpc.CodeOf(err)]; ok {
 		status = mapped
 	}
+	failed(w, err)
 	if status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "1")
 	}

@@ -24,6 +24,7 @@ type Rules struct {
 	AllowWriteFrom []string   // networks, as CIDRs, that may change something; none means all
 	Rates          pace.Rates // of the requests that need the servers
 	Enforce        bool       // refuse what is beyond the rates; otherwise it is logged alone
+	Audit          Auditor    // notes each request; nil notes none
 }
 
 // A guard refuses requests for what the rules say.
@@ -32,11 +33,12 @@ type guard struct {
 	writers []netip.Prefix // that may change something; none means all
 	enforce bool
 	pacing  *pace.Pace
+	audit   Auditor
 }
 
 // newGuard takes networks that have been checked by who read the configuration; others let nobody in.
 func newGuard(rules Rules) *guard {
-	g := &guard{blocked: rules.BlockEndpoints, enforce: rules.Enforce, pacing: pace.New(rules.Rates)}
+	g := &guard{blocked: rules.BlockEndpoints, enforce: rules.Enforce, pacing: pace.New(rules.Rates), audit: rules.Audit}
 	for _, w := range rules.AllowWriteFrom {
 		p, err := netip.ParsePrefix(w)
 		if err != nil {

@@ -1,10 +1,13 @@
 package httpapi
 
 import (
+	"cmp"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"lictor/coordinate"
 	"lictor/gossip"
 )
 
@@ -14,7 +17,35 @@ func (s *Server) keyringList(w http.ResponseWriter, r *http.Request) (any, error
 	if err := readKeyringOptions(&args, parameters(r)); err != nil {
 		return nil, err
 	}
-	return call(s, r, gossip.KeyringMethod, &args)
+	return s.keyrings(r, &args)
+}
+
+// keyrings carries an operation out in this datacenter and then, unless it is for this one alone, in the LAN pools of all
+// others. The error is of the first that fails.
+func (s *Server) keyrings(r *http.Request, args *gossip.KeyringRequest) ([]gossip.KeyringAnswer, error) {
+	h := header(r)
+	all, err := gossip.KeyringMethod.Call(r.Context(), s.Caller, h, args)
+	if err != nil || args.LocalOnly {
+		return all, err
+	}
+	names, err := coordinate.NamesMethod.Call(r.Context(), s.Caller, h, &struct{}{})
+	if err != nil {
+		return nil, err
+	}
+	own := cmp.Or(h.Datacenter, s.Datacenter)
+	for _, h.Datacenter = range names {
+		if h.Datacenter == own {
+			continue
+		}
+		other := *args
+		other.LocalOnly = true
+		more, err := gossip.KeyringMethod.Call(r.Context(), s.Caller, h, &other)
+		if err != nil {
+			return nil, fmt.Errorf("datacenter %q: %w", h.Datacenter, err)
+		}
+		all = append(all, more...)
+	}
+	return all, nil
 }
 
 // keyringInstall answers POST /v1/operator/keyring.
@@ -41,7 +72,7 @@ func (s *Server) changeKeyring(w http.ResponseWriter, r *http.Request, op gossip
 	if err := readKeyringOptions(&args, parameters(r)); err != nil {
 		return nil, err
 	}
-	if _, err := call(s, r, gossip.KeyringMethod, &args); err != nil {
+	if _, err := s.keyrings(r, &args); err != nil {
 		return nil, err
 	}
 	w.Header()["Content-Type"] = jsonType

@@ -146,7 +146,16 @@ func (s *Server) queryExecute(w http.ResponseWriter, r *http.Request, name strin
 	if err != nil {
 		return nil, err
 	}
-	found := answer.Value().Elsewhere(s.Remotes)
+	found := answer.Value()
+	if found.FailsOver && len(found.Nodes) == 0 {
+		found, err = call(s, r, prepared.ElsewhereMethod, &prepared.Elsewhere{Execute: args, Token: token(r), Limit: limit})
+		if err == nil && found == nil {
+			err = prepared.ErrNotFound
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	if found.Filtered {
 		w.Header()["X-Consul-Results-Filtered-By-Acls"] = isTrue
 	}

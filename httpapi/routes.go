@@ -78,6 +78,8 @@ var routes = []route{
 	on("/v1/agent/host", get, (*Server).agentHost),
 	on("/v1/agent/security", get, (*Server).agentSecurity),
 	on("/v1/agent/version", get, (*Server).agentVersion),
+	on("/v1/agent/at-rest", get, (*Server).agentAtRest),
+	on("/v1/agent/at-rest/rotate", put, (*Server).agentRotateAtRest),
 	on("/v1/agent/reload", put, (*Server).agentReload),
 	on("/v1/agent/leave", put, (*Server).agentLeave),
 	on("/v1/agent/members", get, (*Server).agentMembers),

@@ -12,7 +12,6 @@ import (
 	"unicode"
 
 	"lictor/acl"
-	prepared "lictor/query"
 	"lictor/rpc"
 	"lictor/telemetry"
 	"lictor/view"
@@ -36,10 +35,10 @@ type Config struct {
 	Monitor      Monitor
 	Services     Services // of this agent
 	Checks       Checks
-	Maintain     Maintenance      // of this agent's node
-	Events       Events           // of users, that this agent has received
-	Remotes      prepared.Remotes // other datacenters; nil if there are none
+	Maintain     Maintenance // of this agent's node
+	Events       Events      // of users, that this agent has received
 	Datacenter   string
+	TranslateWAN bool   // show WAN addresses of what is in other datacenters
 	Node         string // this agent's node
 	Log          *slog.Logger
 	Ends         <-chan struct{} // closed when the agent stops: streams end then; nil never does
@@ -102,6 +101,12 @@ func (s *Server) Reload(rules Rules) { s.guard.Store(newGuard(rules)) }
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if audit := s.guard.Load().audit; audit != nil {
+		if _, ok := w.(*noted); !ok {
+			s.audited(audit, w, r)
+			return
+		}
+	}
 	if !s.AllowUnprintable && unprintable(r.URL.Path) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
@@ -161,7 +166,9 @@ func (s *Server) wrap(rt *route) http.HandlerFunc {
 		} else {
 			common(w.Header())
 		}
-		s.lendToken(r)
+		if s.ACLs {
+			s.lendToken(r)
+		}
 		handle := rt.handlerOf(r.Method)
 		if handle == nil {
 			s.noHandler(w, r, rt, allow)
@@ -188,6 +195,9 @@ func (s *Server) common() func(http.Header) {
 	policy := []string{s.DefaultPolicy}
 	return func(h http.Header) {
 		h["X-Consul-Default-Acl-Policy"] = policy
+		if s.TranslateWAN {
+			h["X-Consul-Translate-Addresses"] = isTrue
+		}
 		for k, v := range s.ResponseHeaders {
 			h.Set(k, v)
 		}
@@ -268,8 +278,10 @@ func token(r *http.Request) string {
 }
 
 // lendToken gives a request that brings no token the one that the configuration has for such.
+//
+//go:noinline // requests wait on top of its caller's frame
 func (s *Server) lendToken(r *http.Request) {
-	if !s.ACLs || s.DefaultToken == nil {
+	if s.DefaultToken == nil {
 		return
 	}
 	if t := s.DefaultToken(); t != "" && token(r) == "" {

@@ -32,11 +32,11 @@ func (q *Query) admissible(tx *state.Tx) error {
 			return refuse("name '%s' aliases an existing query name", q.Name)
 		}
 		if validID(q.Name) == nil && Queries.Get(tx, q.Name) != nil {
-			return refuse("name '%s' aliases an existing query ID", q.Name)
+			return refuse("Name: %q is the ID of another query; allowed is a name that is no query's ID", q.Name)
 		}
 	} else if q.isTemplate() {
 		if other := Queries.First(tx, "template", fold("")); other != nil && other.ID != q.ID {
-			return refuse("a query template with an empty name already exists")
+			return refuse("Name: there is a template with an empty name; one is allowed")
 		}
 	}
 	if q.Session != "" && session.Find(tx, q.Session) == nil {

@@ -18,7 +18,7 @@ const nearest = 10
 func (k *Keeper) Execute(tx *state.Tx, az acl.Authorizer, e *Execute) (*Response, uint64, error) {
 	defer k.Times.Execute.Since(time.Now())
 	index := tx.Changed(Queries.Name())
-	q, err := resolve(tx.Unwatched(), e.Name, e.Segment)
+	q, err := e.find(tx)
 	if err != nil || q == nil {
 		return nil, index, err
 	}
@@ -27,24 +27,14 @@ func (k *Keeper) Execute(tx *state.Tx, az acl.Authorizer, e *Execute) (*Response
 			return nil, 0, err
 		}
 	}
-	rendered := q.Service
-	rendered.Connect = rendered.Connect || e.Connect
-	r := &Response{Service: rendered.Service, DNS: q.DNS, Datacenter: k.Datacenter, Rendered: &rendered}
-	near, err := k.near(tx, az, r, e)
+	r := &Response{DNS: q.DNS, FailsOver: q.Service.Failover.any()}
+	near, err := k.near(tx, az, r, e, q.Service.Near)
 	if err != nil {
 		return nil, 0, err
 	}
-	found, at, err := k.Catalog.ServiceHealth(tx, az, &catalog.ServiceHealth{Service: rendered.Service, Connect: rendered.Connect,
-		NodeMeta: catalog.PairsOf(rendered.NodeMeta), Near: near})
+	at, err := k.fill(tx, az, r, &search{Service: &q.Service, near: near})
 	if err != nil {
 		return nil, 0, err
-	}
-	r.Filtered, r.Sorted = found.Filtered, near != ""
-	r.Nodes = slices.DeleteFunc(found.Rows, func(i *catalog.Entry) bool { return !rendered.takes(i) })
-	for _, i := range r.Nodes {
-		if len(i.Checks) == 0 {
-			i.Checks = nil // as it is shown
-		}
 	}
 	if near == e.Agent {
 		r.ownFirst(near)
@@ -52,9 +42,43 @@ func (k *Keeper) Execute(tx *state.Tx, az acl.Authorizer, e *Execute) (*Response
 	return r, max(index, at), nil
 }
 
+// find finds the query that is to be executed, with its template filled in; nil if there is none.
+func (e *Execute) find(tx *state.Tx) (*Query, error) {
+	q, err := resolve(tx.Unwatched(), e.Name, e.Segment)
+	if err != nil || q == nil || !e.Connect {
+		return q, err
+	}
+	r := *q
+	r.Service.Connect = true
+	return &r, nil
+}
+
+// A search is what to look for in this datacenter, and which node the nearest come first to; "" is none.
+type search struct {
+	*Service
+	near string
+}
+
+// fill adds what a search finds, and gives the index at which that has changed.
+func (k *Keeper) fill(tx *state.Tx, az acl.Authorizer, r *Response, s *search) (uint64, error) {
+	found, at, err := k.Catalog.ServiceHealth(tx, az, &catalog.ServiceHealth{Service: s.Service.Service, Connect: s.Connect,
+		NodeMeta: catalog.PairsOf(s.NodeMeta), Near: s.near})
+	if err != nil {
+		return 0, err
+	}
+	r.Service, r.Datacenter = s.Service.Service, k.Datacenter
+	r.Filtered, r.Sorted = found.Filtered, s.near != ""
+	r.Nodes = slices.DeleteFunc(found.Rows, func(i *catalog.Entry) bool { return !s.takes(i) })
+	for _, i := range r.Nodes {
+		if len(i.Checks) == 0 {
+			i.Checks = nil // as it is shown
+		}
+	}
+	return at, nil
+}
+
 // near is the node that the nearest come first to; "" if there is none.
-func (k *Keeper) near(tx *state.Tx, az acl.Authorizer, r *Response, e *Execute) (string, error) {
-	near := r.Rendered.Near
+func (k *Keeper) near(tx *state.Tx, az acl.Authorizer, r *Response, e *Execute, near string) (string, error) {
 	if e.Near != "" {
 		near = e.Near
 	}
@@ -133,52 +157,4 @@ func (r *Response) Choose(limit int) []*catalog.Entry {
 		nodes = nodes[:limit]
 	}
 	return nodes
-}
-
-// Remotes are the other datacenters.
-type Remotes interface {
-	// Nearest lists those that can be reached, the nearest first.
-	Nearest() []string
-	// Execute looks there for what a query, with its template filled in, is to find. It does not fail over.
-	Execute(datacenter string, s *Service, d DNS) (*Response, error)
-}
-
-// Elsewhere looks in other datacenters if there is nothing in this one, and gives what the first one has that has
-// something. Those that are not known are passed over, as are those that fail. Remotes may be nil.
-func (r *Response) Elsewhere(others Remotes) *Response {
-	if len(r.Nodes) > 0 || others == nil {
-		return r
-	}
-	last, tried := *r, 0
-	for _, dc := range r.Rendered.Failover.order(others.Nearest()) {
-		if dc == r.Datacenter {
-			continue
-		}
-		tried++
-		found, err := others.Execute(dc, r.Rendered, r.DNS)
-		if err != nil {
-			continue
-		}
-		last = *found
-		if len(last.Nodes) > 0 {
-			break
-		}
-	}
-	last.Failovers = tried
-	return &last
-}
-
-// order lists the known datacenters to be looked at: the nearest so many, then the named ones, each once.
-func (f *Failover) order(known []string) []string {
-	list := slices.Clone(known[:min(max(f.NearestN, 0), len(known))])
-	names := slices.Clone(f.Datacenters)
-	for _, t := range f.Targets {
-		names = append(names, t.Datacenter)
-	}
-	for _, dc := range names {
-		if slices.Contains(known, dc) && !slices.Contains(list, dc) {
-			list = append(list, dc)
-		}
-	}
-	return list
 }

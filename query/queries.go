@@ -100,13 +100,13 @@ func mayRead(az acl.Authorizer, q *Query) error {
 // resolve finds the query that an ID or a name stands for: exact names win, then the template with the longest name.
 // It is nil if there is none.
 func resolve(tx *state.Tx, name, segment string) (*Query, error) {
-	if name == "" {
+	if name == "" || len(name) > maxName {
 		return nil, nil
 	}
 	if validID(name) == nil {
 		if q := Queries.Get(tx, name); q != nil {
 			if q.isTemplate() {
-				return nil, errByID
+				return nil, errByID(name)
 			}
 			return q, nil
 		}

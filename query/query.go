@@ -32,6 +32,12 @@ type Template struct {
 	RemoveEmptyTags bool
 }
 
+// maxName is how many bytes a name has at most: longer ones are those of no query.
+const maxName = 1024
+
+// maxRegexp is how many bytes the expression of a template has at most, as it is matched with each name.
+const maxRegexp = 1024
+
 // PrefixMatch is the type of templates that take all names which begin with their own.
 const PrefixMatch = "name_prefix_match"
 
@@ -132,8 +138,8 @@ type Response struct {
 	Datacenter string
 	Failovers  int
 
-	Filtered bool     `json:"-"` // instances were left out that the token may not see
-	Sorted   bool     `json:"-"` // the nearest come first; else the order says nothing
-	ByIP     bool     `json:"-"` // the order depends on the asker's address
-	Rendered *Service `json:"-"` // what was looked for
+	Filtered  bool `json:"-"` // instances were left out that the token may not see
+	Sorted    bool `json:"-"` // the nearest come first; else the order says nothing
+	ByIP      bool `json:"-"` // the order depends on the asker's address
+	FailsOver bool `json:"-"` // the query says where else to look if there are no Nodes: see ElsewhereMethod
 }

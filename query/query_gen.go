@@ -466,17 +466,9 @@ func (z *Response) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "ByIP"
 	o = append(o, 0xa4, 0x42, 0x79, 0x49, 0x50)
 	o = msgp.AppendBool(o, z.ByIP)
-	// string "Rendered"
-	o = append(o, 0xa8, 0x52, 0x65, 0x6e, 0x64, 0x65, 0x72, 0x65, 0x64)
-	if z.Rendered == nil {
-		o = msgp.AppendNil(o)
-	} else {
-		o, err = z.Rendered.MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Rendered")
-			return
-		}
-	}
+	// string "FailsOver"
+	o = append(o, 0xa9, 0x46, 0x61, 0x69, 0x6c, 0x73, 0x4f, 0x76, 0x65, 0x72)
+	o = msgp.AppendBool(o, z.FailsOver)
 	return
 }
 
@@ -598,22 +590,11 @@ func (z *Response) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "ByIP")
 				return
 			}
-		case "Rendered":
-			if msgp.IsNil(bts) {
-				bts, err = msgp.ReadNilBytes(bts)
-				if err != nil {
-					return
-				}
-				z.Rendered = nil
-			} else {
-				if z.Rendered == nil {
-					z.Rendered = new(Service)
-				}
-				bts, err = z.Rendered.UnmarshalMsg(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Rendered")
-					return
-				}
+		case "FailsOver":
+			z.FailsOver, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "FailsOver")
+				return
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -637,12 +618,7 @@ func (z *Response) Msgsize() (s int) {
 			s += z.Nodes[za0001].Msgsize()
 		}
 	}
-	s += 4 + 1 + 4 + msgp.StringPrefixSize + len(z.DNS.TTL) + 11 + msgp.StringPrefixSize + len(z.Datacenter) + 10 + msgp.IntSize + 9 + msgp.BoolSize + 7 + msgp.BoolSize + 5 + msgp.BoolSize + 9
-	if z.Rendered == nil {
-		s += msgp.NilSize
-	} else {
-		s += z.Rendered.Msgsize()
-	}
+	s += 4 + 1 + 4 + msgp.StringPrefixSize + len(z.DNS.TTL) + 11 + msgp.StringPrefixSize + len(z.Datacenter) + 10 + msgp.IntSize + 9 + msgp.BoolSize + 7 + msgp.BoolSize + 5 + msgp.BoolSize + 10 + msgp.BoolSize
 	return
 }
 

@@ -32,7 +32,7 @@ func (l log) Apply(ctx context.Context, c state.Command) (any, error) {
 	return l.Local.Apply(ctx, cascading{c})
 }
 
-func newKeeper(t *testing.T) *Keeper {
+func newKeeper(t testing.TB) *Keeper {
 	t.Helper()
 	tables := slices.Concat(kv.Tables(), coordinate.Tables(), catalog.Tables(), session.Tables(), Tables())
 	local, err := state.NewLocal(1, tables...)
@@ -49,7 +49,7 @@ func newKeeper(t *testing.T) *Keeper {
 	return k
 }
 
-func (k *Keeper) add(t *testing.T, q Query) string {
+func (k *Keeper) add(t testing.TB, q Query) string {
 	t.Helper()
 	id, err := k.Create(t.Context(), acl.AllowAll(), &Set{q})
 	if err != nil {
@@ -111,11 +111,13 @@ func TestAQueryEndsWithItsSession(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	k := newKeeper(t)
 	for want, q := range map[string]Query{
-		"Bad NearestN '-1'":      {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
-		"DNS TTL '-1s', must be": {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
-		"Bad DNS TTL 'abc'":      {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
-		"redacted token":         {Name: "x", Token: hidden, Service: Service{Service: "x"}},
-		"parse error at 1:3":     {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
+		"NearestN: -1; allowed":                {Name: "x", Service: Service{Service: "x", Failover: Failover{NearestN: -1}}},
+		`DNS.TTL: "-1s"`:                       {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "-1s"}},
+		`DNS.TTL: "abc"`:                       {Name: "x", Service: Service{Service: "x"}, DNS: DNS{TTL: "abc"}},
+		`Token: "<hidden>"`:                    {Name: "x", Token: hidden, Service: Service{Service: "x"}},
+		"Name: 1025 bytes; allowed are 1024":   {Name: strings.Repeat("x", 1025), Service: Service{Service: "x"}},
+		"Template.Regexp: 1025 bytes; allowed": {Name: "x", Template: Template{PrefixMatch, strings.Repeat("x", 1025), false}, Service: Service{Service: "x"}},
+		"parse error at 1:3":                   {Name: "x", Template: Template{Type: PrefixMatch}, Service: Service{Service: "${foo}"}},
 	} {
 		if _, err := k.Create(t.Context(), acl.AllowAll(), &Set{q}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
@@ -127,13 +129,17 @@ func TestWhatIsRefused(t *testing.T) {
 }
 
 // world is Remotes of two datacenters, one of which has instances.
-type world struct{ asked []string }
+type world struct {
+	asked  []string
+	tokens []string
+	limits []int
+}
 
 func (*world) Nearest() []string { return []string{"dc2", "dc3"} }
 
-func (w *world) Execute(dc string, s *Service, _ DNS) (*Response, error) {
-	w.asked = append(w.asked, dc)
-	r := &Response{Service: s.Service, Datacenter: dc}
+func (w *world) Search(_ context.Context, dc, token string, s *Search) (*Response, error) {
+	w.asked, w.tokens, w.limits = append(w.asked, dc), append(w.tokens, token), append(w.limits, s.Limit)
+	r := &Response{Service: s.Service.Service, Datacenter: dc, DNS: s.DNS}
 	if dc == "dc3" {
 		r.Nodes = []*catalog.Entry{{}}
 	}
@@ -141,13 +147,55 @@ func (w *world) Execute(dc string, s *Service, _ DNS) (*Response, error) {
 }
 
 func TestFailover(t *testing.T) {
-	r := &Response{Datacenter: "dc1", Rendered: &Service{Failover: Failover{NearestN: 1, Datacenters: []string{"dc9", "dc2", "dc3"}}}}
-	w := &world{}
-	if got := r.Elsewhere(w); got.Datacenter != "dc3" || got.Failovers != 2 || len(w.asked) != 2 {
-		t.Errorf("got %+v, asked %v", got, w.asked)
+	k, w := newKeeper(t), &world{}
+	k.Remotes = w
+	over := Failover{NearestN: 1, Datacenters: []string{"dc9", "dc1", "dc2", "dc3"}}
+	k.add(t, Query{Name: "none", Token: "its own", DNS: DNS{TTL: "7s"}, Service: Service{Service: "none", Failover: over}})
+	k.add(t, Query{Name: "here", Service: Service{Service: "web", Failover: over}})
+	k.add(t, Query{Name: "plain", Service: Service{Service: "none"}})
+	k.add(t, Query{Name: "to ${name.suffix}", Template: Template{Type: PrefixMatch}, Service: Service{Service: "none",
+		Failover: Failover{Targets: []Target{{Datacenter: "dc2"}}}}})
+	elsewhere := func(name string) *Response {
+		t.Helper()
+		*w = world{}
+		r, err := k.Elsewhere(t.Context(), acl.AllowAll(), &Elsewhere{Execute: Execute{Name: name}, Token: "the asker's", Limit: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	}
-	if got := r.Elsewhere(nil); got != r {
-		t.Error("failed over to nowhere")
+	if r := k.run(t, "none"); !r.FailsOver || k.run(t, "plain").FailsOver {
+		t.Error("what fails over does not say so, or what does not says so")
+	}
+	if r := elsewhere("none"); r.Datacenter != "dc3" || r.Failovers != 2 || r.DNS.TTL != "7s" || !slices.Equal(w.asked, []string{"dc2", "dc3"}) ||
+		w.tokens[0] != "its own" || w.limits[1] != 3 {
+		t.Errorf("got %+v, asked %+v", r, w)
+	}
+	if r := elsewhere("here"); r.Datacenter != "dc1" || len(r.Nodes) != 2 || w.asked != nil {
+		t.Errorf("got %+v, asked %v", r, w.asked)
+	}
+	if r := elsewhere("plain"); r.Datacenter != "dc1" || len(r.Nodes) != 0 || w.asked != nil {
+		t.Errorf("got %+v, asked %v", r, w.asked)
+	}
+	if r := elsewhere("to ${name.suffix}x"); r.Datacenter != "dc2" || r.Failovers != 1 || w.tokens[0] != "the asker's" {
+		t.Errorf("got %+v, asked %+v", r, w)
+	}
+	if r := elsewhere("nobody knows"); r != nil {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestSearchForAnotherDatacenter(t *testing.T) {
+	k := newKeeper(t)
+	r, err := k.Search(t.Context(), acl.AllowAll(), &Search{Service: Service{Service: "web"}, DNS: DNS{TTL: "5s"}, Limit: 1})
+	if err != nil || len(r.Nodes) != 1 || r.Datacenter != "dc1" || r.Service != "web" || r.DNS.TTL != "5s" {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if r, err := k.Search(t.Context(), acl.DenyAll(), &Search{Service: Service{Service: "web"}}); err != nil || len(r.Nodes) > 0 || !r.Filtered {
+		t.Errorf("a stranger gets %+v, %v", r, err)
+	}
+	if _, err := k.Search(t.Context(), acl.AllowAll(), &Search{}); err == nil {
+		t.Error("no service was found")
 	}
 }
 
@@ -155,9 +203,16 @@ func FuzzTemplate(f *testing.F) {
 	f.Add("${match(1)}-${name.full}", "a-b")
 	f.Add("$${x} ${bad(}", "")
 	f.Fuzz(func(t *testing.T, text, name string) {
-		s := scope{full: name, matches: []string{name}}
-		if out, err := s.interpolate(text); err == nil && !strings.Contains(text, "${") && out != text {
+		s := scope{full: name, matches: []string{name}, room: maxRendered}
+		out, err := s.interpolate(text)
+		if err == nil && !strings.Contains(text, "${") && out != text || len(out) > len(text)+maxRendered {
 			t.Errorf("%q became %q", text, out)
+		}
+		q := Query{Name: name, Template: Template{Type: PrefixMatch, Regexp: text}, Service: Service{Service: text, Tags: []string{"${match(0)}", text}}}
+		if q.validate() == nil && q.compile() == nil {
+			if _, err := q.render(name+"x", ""); err != nil && !strings.Contains(err.Error(), "more than") {
+				t.Errorf("%q is a template, but not for a name that is longer: %v", text, err)
+			}
 		}
 	})
 }

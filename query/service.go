@@ -25,6 +25,8 @@ type Keeper struct {
 	Log        state.Log
 	Catalog    *catalog.Service
 	Datacenter string
+	// Remotes are where queries fail over to; nil if there is nowhere.
+	Remotes Remotes
 	// Resolve finds what a token may do that a query has captured. What it looks at, it reads through tx, so that answers
 	// are found anew when that changes. Nil is for where there are no ACLs: queries run with the asker's rights, which are
 	// all rights.
@@ -33,11 +35,11 @@ type Keeper struct {
 }
 
 // Times are how long things take.
-type Times struct{ Apply, Execute, Explain *telemetry.Sample }
+type Times struct{ Apply, Execute, Explain, Remote *telemetry.Sample }
 
 // NewTimes registers the times.
 func NewTimes(r *telemetry.Registry) Times {
-	return Times{r.Sample("prepared-query.apply"), r.Sample("prepared-query.execute"), r.Sample("prepared-query.explain")}
+	return Times{r.Sample("prepared-query.apply"), r.Sample("prepared-query.execute"), r.Sample("prepared-query.explain"), r.Sample("prepared-query.execute_remote")}
 }
 
 // Create makes a query.
@@ -108,11 +110,17 @@ func (k *Keeper) mayChange(ctx context.Context, az acl.Authorizer, id string) er
 
 // validate refuses what no query may be.
 func (q *Query) validate() error {
+	if len(q.Name) > maxName {
+		return fmt.Errorf("Name: %d bytes; allowed are %d", len(q.Name), maxName)
+	}
+	if n := len(q.Template.Regexp); n > maxRegexp {
+		return fmt.Errorf("Template.Regexp: %d bytes; allowed are %d", n, maxRegexp)
+	}
 	if !q.guarded() && q.Session == "" {
 		return errNoSession
 	}
 	if q.Token == hidden {
-		return fmt.Errorf(errHiddenText, q.Token)
+		return errHidden
 	}
 	if err := q.Service.validate(); err != nil {
 		return err
@@ -128,7 +136,7 @@ func (s *Service) validate() error {
 	case s.SamenessGroup != "" || s.Peer != "":
 		return errSameness
 	case f.NearestN < 0:
-		return fmt.Errorf("Bad NearestN '%d', must be >= 0", f.NearestN)
+		return fmt.Errorf("Service.Failover.NearestN: %d; allowed is 0 or more", f.NearestN)
 	case len(f.Targets) > 0 && (f.NearestN != 0 || len(f.Datacenters) > 0):
 		return errTargets
 	}
@@ -144,12 +152,8 @@ func (d *DNS) validate() error {
 	if d.TTL == "" {
 		return nil
 	}
-	ttl, err := time.ParseDuration(d.TTL)
-	if err != nil {
-		return fmt.Errorf("Bad DNS TTL '%s': %w", d.TTL, err)
-	}
-	if ttl < 0 {
-		return fmt.Errorf(errTTLTooLow, d.TTL)
+	if ttl, err := time.ParseDuration(d.TTL); err != nil || ttl < 0 {
+		return errTTL(d.TTL)
 	}
 	return nil
 }

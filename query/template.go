@@ -19,7 +19,7 @@ func (q *Query) render(name, segment string) (*Query, error) {
 	if q.Template.Type != PrefixMatch {
 		return nil, fmt.Errorf("Bad Template.Type '%s'", q.Template.Type)
 	}
-	s := scope{full: name, prefix: q.Name, segment: segment}
+	s := scope{full: name, prefix: q.Name, segment: segment, room: maxRendered}
 	if len(name) >= len(q.Name) {
 		s.suffix = name[len(q.Name):]
 	}
@@ -100,7 +100,11 @@ type scope struct {
 	full, prefix, suffix string
 	segment              string
 	matches              []string
+	room                 int // bytes that may still be made
 }
+
+// maxRendered is how many bytes all texts of a template may become, with the names that it is asked for by.
+const maxRendered = 256 << 10
 
 // interpolate replaces each ${expression} of a text; $${ stands for ${ itself.
 func (s *scope) interpolate(text string) (string, error) {
@@ -120,6 +124,9 @@ func (s *scope) interpolate(text string) (string, error) {
 			value, err := p.braced()
 			if err != nil {
 				return "", err
+			}
+			if s.room -= len(value); s.room < 0 {
+				return "", fmt.Errorf("expressions make more than %d bytes of the name", maxRendered)
 			}
 			b.WriteString(value)
 		default:

@@ -29,16 +29,22 @@ func said(err error) error {
 var ErrNotFound = rpc.Errorf(rpc.NotFound, "Query not found")
 
 var (
-	errHasID      = rpc.Errorf(rpc.Internal, "ID must be empty when creating a new prepared query")
-	errByID       = rpc.Errorf(rpc.Internal, "prepared query templates can only be resolved up by name, not by ID")
-	errNoSession  = errors.New("Must be bound to a session")
-	errNoService  = errors.New("Must provide a Service name to query")
-	errTargets    = errors.New("Targets cannot be populated with NearestN or Datacenters")
-	errSameness   = errors.New("Service.SamenessGroup and Service.Peer are not supported: leave them empty")
-	errNoPlace    = errors.New("Service.Failover.Targets: each must name a Datacenter or a Peer, and not both")
-	errTTLTooLow  = "DNS TTL '%s', must be >=0"
-	errHiddenText = "Bad Token '%s', it looks like a query definition with a redacted token was submitted"
+	errHasID     = rpc.Errorf(rpc.Internal, "ID must be empty when creating a new prepared query")
+	errNoSession = errors.New("Must be bound to a session")
+	errNoService = errors.New("Must provide a Service name to query")
+	errTargets   = errors.New("Targets cannot be populated with NearestN or Datacenters")
+	errSameness  = errors.New("Service.SamenessGroup and Service.Peer are not supported: leave them empty")
+	errNoPlace   = errors.New("Service.Failover.Targets: each must name a Datacenter or a Peer, and not both")
+	errHidden    = fmt.Errorf("Token: %q is what is shown in place of a token; allowed are a token's SecretID and \"\", which is none", hidden)
 )
+
+func errTTL(ttl string) error {
+	return fmt.Errorf("DNS.TTL: %q; allowed are durations of 0s and more, such as 10s, and \"\", which is the TTL of the service", ttl)
+}
+
+func errByID(id string) error {
+	return rpc.Errorf(rpc.Internal, "query %s is a template; allowed are names that begin with its own, and not its ID", id)
+}
 
 func errMissing(id string) error {
 	return rpc.Errorf(rpc.Internal, "Cannot modify non-existent prepared query: '%s'", id)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sys/unix"
 
 	"lictor/state"
 )
@@ -99,8 +100,26 @@ func readArchive(r io.Reader, dir string) (*archived, error) {
 	return a, nil
 }
 
+// inMemory stands for a directory where plaintext may not be put on disk.
+const inMemory = "\x00memory"
+
+// scratch is where temporary files may be.
+func (n *Node) scratch() string {
+	if _, sealed := n.AtRest.Keys().Writes(); sealed {
+		return inMemory
+	}
+	return n.Dir
+}
+
 // unlinked makes a temporary file that is gone once it is closed.
 func unlinked(dir string) (*os.File, error) {
+	if dir == inMemory {
+		fd, err := unix.MemfdCreate("restore", unix.MFD_CLOEXEC)
+		if err != nil {
+			return nil, fmt.Errorf("make a file in memory: %w", err)
+		}
+		return os.NewFile(uintptr(fd), "restore"), nil
+	}
 	file, err := os.CreateTemp(dir, "restore-")
 	if err != nil {
 		return nil, err

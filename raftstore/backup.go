@@ -62,7 +62,7 @@ func (s *Service) Restore(ctx context.Context, az acl.Authorizer, r io.Reader) (
 	if err := acl.Require(az, acl.ACL, "", acl.Write); err != nil {
 		return nil, err
 	}
-	a, err := readArchive(r, s.Node.Dir)
+	a, err := readArchive(r, s.Node.scratch())
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *Service) prepare(a *archived) (*Imported, error) {
 	}
 	var imported *Imported
 	if consulsnap.Begins(head[:n]) {
-		imported, err = a.translate(s.Node.Dir, s.Node.DB().Read().Unwatched())
+		imported, err = a.translate(s.Node.scratch(), s.Node.DB().Read().Unwatched())
 	} else {
 		err = state.Verify(a.state, Tables()...)
 	}

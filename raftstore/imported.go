@@ -11,6 +11,7 @@ import (
 	"lictor/consulsnap"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -25,6 +26,7 @@ var importers = map[consulsnap.Kind]func(*state.Tx, consulsnap.Fields) error{
 	consulsnap.Tombstone:     kv.ImportTombstone,
 	consulsnap.Coordinates:   coordinate.Import,
 	consulsnap.Autopilot:     importAutopilot,
+	consulsnap.PreparedQuery: query.Import,
 	consulsnap.ConfigEntry:   configentry.Import,
 	consulsnap.VirtualIP:     catalog.ImportVirtual,
 	consulsnap.FreeVirtualIP: catalog.ImportSpare,

@@ -15,6 +15,7 @@ import (
 	"lictor/configentry"
 	"lictor/consulsnap"
 	"lictor/kv"
+	"lictor/query"
 	"lictor/session"
 	"lictor/state"
 )
@@ -48,7 +49,7 @@ func TestImport(t *testing.T) {
 	if !watched.Watch().Fired() {
 		t.Error("a watcher sleeps on")
 	}
-	for kind, want := range map[string]int{"Register": 21, "KVS": 123, "Session": 1, "Tombstone": 1, "Autopilot": 1, "ServiceVirtualIP": 2, "ConfigEntry": 3, "Index": 0} {
+	for kind, want := range map[string]int{"Register": 21, "KVS": 123, "Session": 1, "Tombstone": 1, "Autopilot": 1, "ServiceVirtualIP": 2, "ConfigEntry": 3, "PreparedQuery": 1, "Index": 0} {
 		if done.TakenOver[kind] != want {
 			t.Errorf("%d of kind %s, not %d", done.TakenOver[kind], kind, want)
 		}
@@ -88,6 +89,10 @@ func TestImport(t *testing.T) {
 	}
 	if e := configentry.Find(tx, configentry.ServiceIntentions, "db"); e == nil || e.ModifyIndex != 161 || !strings.Contains(e.Text, `"Action":"allow"`) {
 		t.Errorf("intentions: %+v", e)
+	}
+	if q := query.Queries.Get(tx, "0bd7e252-5dd3-3d4b-ff8d-88d1937a2671"); q == nil || q.Name != "web-any" || q.DNS.TTL != "10s" || q.ModifyIndex != 155 ||
+		q.Service.Failover.NearestN != 2 || !slices.Equal(q.Service.Failover.Datacenters, []string{"dc2"}) || !slices.Equal(q.Service.Tags, []string{"prod"}) {
+		t.Errorf("prepared query: %+v", q)
 	}
 	if ClusterID(tx) != "mine" || len(slices.Collect(ca.RootTable.All(tx))) != 1 {
 		t.Error("the cluster's id or root is lost")

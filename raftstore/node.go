@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
+	"lictor/atrest"
 	"lictor/session"
 	"lictor/state"
 	"lictor/telemetry"
@@ -51,6 +52,7 @@ type Config struct {
 	NoFreelistSync    bool
 	DisableLogCache   bool // read the newest entries of the log from disk, too
 	PreVoteDisabled   bool
+	AtRest            *atrest.Ring // encrypts what is in Dir; nil, or without keys, nothing is encrypted
 
 	Log     *slog.Logger
 	RaftLog hclog.Logger

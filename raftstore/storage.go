@@ -31,6 +31,7 @@ type storage struct {
 	snapshots raft.SnapshotStore
 	disk      *disk          // the logs, watched
 	witness   *witness       // the logs, too; logs is this one
+	sealed    *sealedLog     // the log as it is on disk; nil without Dir
 	closers   []func() error // called last to first
 }
 
@@ -81,7 +82,11 @@ func (s *storage) open(c *Config) error {
 	if err != nil {
 		return fmt.Errorf("open the snapshots in %s: %w", c.Dir, err)
 	}
-	s.snapshots = described{snapshots}
+	sealing, err := openSealing(c, bolt)
+	if err != nil {
+		return fmt.Errorf("read whether there is encryption: %w", err)
+	}
+	s.snapshots = described{sealedSnapshots{snapshots, sealing}}
 	stores := &stores{bolt: bolt, snapshots: s.snapshots, walDir: filepath.Join(c.Dir, "wal"), log: c.Log, reached: c.reached}
 	stores.openWAL = func() (raft.LogStore, func() error, error) { return openWAL(c, stores.walDir) }
 	backend := cmp.Or(c.Backend, walBackend)
@@ -100,6 +105,14 @@ func (s *storage) open(c *Config) error {
 		return err
 	}
 	s.closers = append(s.closers, closer)
+	s.sealed = &sealedLog{LogStore: logs, sealing: sealing}
+	if err := s.sealed.mend(); err != nil {
+		return fmt.Errorf("look at the end of the log: %w", err)
+	}
+	if err := sealing.check(logs, s.snapshots); err != nil {
+		return err
+	}
+	logs = s.sealed
 	if err := s.align(c, logs); err != nil {
 		return err
 	}
@@ -140,11 +153,29 @@ func (s *storage) align(c *Config, logs raft.LogStore) error {
 func (s *storage) openBolt(c *Config) (*boltdb.BoltStore, error) {
 	path := filepath.Join(c.Dir, "raft.db")
 	_, missing := os.Stat(path)
-	bolt, err := boltdb.New(boltdb.Options{
-		Path: path, BoltOptions: &bbolt.Options{NoFreelistSync: c.NoFreelistSync, Timeout: lockTimeout},
-	})
+	open := func() (*boltdb.BoltStore, error) {
+		bolt, err := boltdb.New(boltdb.Options{
+			Path: path, BoltOptions: &bbolt.Options{NoFreelistSync: c.NoFreelistSync, Timeout: lockTimeout},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", path, err)
+		}
+		return bolt, nil
+	}
+	bolt, err := open()
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err
+	}
+	if due, err := isSet(bolt, compactKey); err != nil || due {
+		if err := errors.Join(err, bolt.Close()); err != nil {
+			return nil, err
+		}
+		if err := compact(path); err != nil {
+			return nil, err
+		}
+		if bolt, err = open(); err != nil {
+			return nil, err
+		}
 	}
 	s.closers = append(s.closers, bolt.Close)
 	if missing != nil {

@@ -116,7 +116,7 @@ func TestGarbageForServers(t *testing.T) {
 		"a head in two frames":      join(open, frame(call, 1, 1, 0), frame(args, 0, 1, request(0, "Wait", "")[1:]...)),
 		"a method cut off":          join(open, frame(call, 0, 1, append(make([]byte, 13), 200, 'x')...)),
 		"too long a token":          join(open, frame(call, 0, 1, append(append(make([]byte, 15), 0x40, 1), make([]byte, 0x4001)...)...)),
-		"an unknown flag of a head": join(open, frame(call, 0, 1, append(append(make([]byte, 12), 2), request(0, "Wait", "")[13:]...)...)),
+		"an unknown flag of a head": join(open, frame(call, 0, 1, append(append(make([]byte, 12), 8), request(0, "Wait", "")[13:]...)...)),
 		"a number twice":            join(open, first, first),
 		"arguments afterwards":      join(open, first, frame(args, 0, 1, 1)),
 		"credit for a call":         join(open, first, frame(credit, 0, 1, 0, 0, 0, 1)),

@@ -45,7 +45,7 @@ func checkHello(f frame) error {
 //	| time left (ns) | window | flags | length | method    | l. | datacenter | l.  | token     |
 //	+----------------+--------+-------+--------+--- ... ---+----+--- ... ----+-----+--- ... ---+
 //
-// A time of 0 means no deadline. The lowest flag is Header.Direct; the others are 0. The window is how many bytes of messages a stream may send before more credit comes.
+// A time of 0 means no deadline. The lowest flag is Header.Direct, the two next to it are Header.Hops; the others are 0. The window is how many bytes of messages a stream may send before more credit comes.
 type head struct {
 	Header
 	method string
@@ -56,6 +56,8 @@ type head struct {
 const (
 	headFixed  = 8 + 4 + 1
 	flagDirect = 1
+	shiftHops  = 1
+	flagsKnown = flagDirect | MaxHops<<shiftHops
 )
 
 // maxToken bounds the length of a token, so that a head fits in a frame.
@@ -69,6 +71,8 @@ func (h *head) check() error {
 		return Errorf(Invalid, "the name of a method is too long")
 	case len(h.Datacenter) > math.MaxUint8:
 		return Errorf(Invalid, "the name of a datacenter is too long")
+	case h.Hops > MaxHops:
+		return Errorf(Invalid, "a call has been sent on too often")
 	case len(h.Token) > maxToken:
 		return Errorf(Invalid, "the token is too long")
 	}
@@ -82,9 +86,9 @@ func (h *head) size() int {
 func (h *head) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(h.left))
 	b = binary.BigEndian.AppendUint32(b, h.window)
-	var flags byte
+	flags := h.Hops << shiftHops
 	if h.Direct {
-		flags = flagDirect
+		flags |= flagDirect
 	}
 	b = append(append(b, flags, byte(len(h.method))), h.method...)
 	b = append(append(b, byte(len(h.Datacenter))), h.Datacenter...)
@@ -102,10 +106,10 @@ func parseHead(b []byte, n *names) (h head, args []byte, err error) {
 	if h.window = binary.BigEndian.Uint32(b[8:]); h.window > maxCredit {
 		return h, nil, errFrame
 	}
-	if b[12]&^flagDirect != 0 {
+	if b[12]&^flagsKnown != 0 {
 		return h, nil, errFrame
 	}
-	h.Direct = b[12] == flagDirect
+	h.Direct, h.Hops = b[12]&flagDirect != 0, b[12]>>shiftHops
 	b = b[headFixed:]
 	if h.method, b, err = n.cut(b, 1); err != nil {
 		return h, nil, err

@@ -13,8 +13,9 @@ import (
 
 // A Target is a node that can be called.
 type Target struct {
-	ID      string // "" is whoever answers at the address
-	Address string // host:port
+	ID         string // "" is whoever answers at the address
+	Address    string // host:port
+	Datacenter string // in which it is; "" is the caller's own
 }
 
 // PoolConfig says how a Pool reaches other nodes. What is zero gets the default.

@@ -14,7 +14,13 @@ type Header struct {
 	Datacenter string // "" is the caller's own
 	// Direct asks whoever receives the call to answer it or to refuse, but not to send it on: who sends it knows better.
 	Direct bool
+	// Hops is 0 until a server sends the call on to another datacenter, which then says how far it may still go; MaxHops at
+	// most.
+	Hops uint8
 }
+
+// MaxHops bounds Header.Hops.
+const MaxHops = 3
 
 // A Method is a call that changes something, or that asks for something outside the replicated state. A is its
 // argument and R its answer; both are passed by pointer and belong to the callee and the caller respectively.

@@ -73,42 +73,48 @@ func (e *entry) renew(old *Result) (*Result, error) {
 	return r, nil
 }
 
-// A wake is what else ends a wait than a change of the result.
-type wake struct {
-	over  <-chan time.Time // the time is
-	ended <-chan struct{}  // what the reader's token may do has to be looked up again; nil never has
-}
-
-// wait blocks until the result's index is above least, the time is over or ctx is done, and returns the result. Ended
-// tells that the reader's token has to be looked at before it is given anything.
-func (e *entry) wait(ctx context.Context, least uint64, until wake) (r *Result, ended bool, err error) {
-	if r, err = e.join(); err != nil {
-		return nil, false, err
+// wait blocks until the result's index is above least, the time is over or ctx is done, and returns the result; or until
+// ended is closed, as the reader's token has to be looked at before it is given anything, and then returns nil.
+func (e *entry) wait(ctx context.Context, least uint64, limit time.Duration, ended <-chan struct{}) (*Result, error) {
+	r, err := e.join()
+	if err != nil {
+		return nil, err
 	}
 	defer e.leave()
+	if r.index > least {
+		return r, nil
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
 	for r.index <= least {
 		select {
 		case <-r.changed:
-		case <-until.ended:
-			return nil, true, nil
-		case <-until.over:
-			r, err = e.fresh()
-			return r, false, err
+		case <-ended:
+			return nil, nil
+		case <-timer.C:
+			return e.fresh()
 		case <-ctx.Done():
-			return nil, false, ctx.Err()
+			return nil, ctx.Err()
 		case <-e.views.ctx.Done():
-			return nil, false, state.ErrStopped
+			return nil, state.ErrStopped
 		}
-		select { // a change may come in the same moment
-		case <-until.ended:
-			return nil, true, nil
-		default:
+		if isClosed(ended) { // in the same moment
+			return nil, nil
 		}
 		if r, err = e.latest(); err != nil {
-			return nil, false, err
+			return nil, err
 		}
 	}
-	return r, false, nil
+	return r, nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // latest is the current result, or the error that came in its place.

@@ -33,7 +33,7 @@ func TestForgottenResultsDoNotCount(t *testing.T) {
 	v, log, read := bare(t, s.Get)
 	log.Apply(t.Context(), &kv.Put{Key: "a", Value: make([]byte, 1000)})
 	read(0)
-	found, _ := v.entries.Load(key{"Q", "", kv.Get{Key: "a"}})
+	found, _ := v.entries.Load(key{"Q", "", "", kv.Get{Key: "a"}})
 	e := found.(*entry) // a reader looks it up,
 	e.forget()          // it is trimmed,
 	log.Apply(t.Context(), &kv.Put{Key: "a", Value: make([]byte, 2000)})

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"lictor/rpc"
 	"lictor/state"
 )
 
@@ -67,7 +68,7 @@ func (v *Views) thin() {
 		return
 	}
 	v.entries.Range(func(_, value any) bool {
-		if m := value.(*mirror); m.mu.TryLock() {
+		if m, ok := value.(*mirror); ok && m.mu.TryLock() {
 			if m.waiters == 0 && !m.touched.Load() {
 				m.halt(nil)
 			}
@@ -199,7 +200,7 @@ func (m *mirror) lose(ctx context.Context, err error) bool {
 			m.halt(state.ErrStopped)
 		}
 		return false
-	case err != nil && !brief(err):
+	case err != nil && (!brief(err) || m.current.Load() == nil && rpc.CodeOf(err) == rpc.NoDatacenter):
 		m.refuse(err)
 		return false
 	}

@@ -4,9 +4,10 @@ import "reflect"
 
 // A key tells what a result is of.
 type key struct {
-	query string
-	az    string // who reads: what it may see where that is known, else its token
-	args  any
+	query      string
+	az         string // who reads: what it may see where that is known, else its token
+	datacenter string // "" is our own
+	args       any
 }
 
 // size is the bytes of the texts in a key: clients choose them.

@@ -10,7 +10,7 @@ import (
 	"lictor/state"
 )
 
-// A mirror is what an agent without the state holds of one query with one set of arguments for one reader. It is asked
+// A mirror is what an agent holds, that has not the state, of one query with one set of arguments for one reader. It is asked
 // for anew by each plain read; for readers who wait, and for those who are content with what was last heard, it follows
 // the result on a server. See follow.go.
 type mirror struct {
@@ -52,10 +52,7 @@ func (v *Views) mirror(known *query, h rpc.Header, args any) (*mirror, error) {
 	if h.Datacenter == v.Datacenter {
 		h.Datacenter = ""
 	}
-	k := key{known.name, h.Token, args}
-	if h.Datacenter != "" {
-		k.az += "\x00" + h.Datacenter
-	}
+	k := key{known.name, h.Token, h.Datacenter, args}
 	if found, ok := v.entries.Load(k); ok {
 		m := found.(*mirror)
 		if !m.used.Load() {
@@ -69,7 +66,7 @@ func (v *Views) mirror(known *query, h rpc.Header, args any) (*mirror, error) {
 	}
 	m := &mirror{views: v, key: k, query: known, turned: make(chan struct{})}
 	m.ask = Ask{Header: h, Query: known.name, Args: b}
-	m.keySize = k.size() + int64(len(k.az)+len(b))
+	m.keySize = k.size() + int64(len(k.az)+len(k.datacenter)+len(b))
 	return v.add(k, m, m.keySize).(*mirror), nil
 }
 

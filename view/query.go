@@ -17,6 +17,7 @@ type query struct {
 	types  rpc.Types
 	entry  func(v *Views, az acl.Authorizer, args []byte) (*entry, error) // finds the live result for encoded arguments
 	ask    func(args any) ([]byte, error)                                 // encodes arguments
+	args   func(body []byte) (any, error)                                 // decodes them
 	encode func(value any) ([]byte, error)
 	decode func(body []byte) (any, error)
 	// observe sees the arguments and answers of those who read the state; nil sees nothing.
@@ -40,6 +41,11 @@ func Handle[A comparable, R any](v *Views, q rpc.Query[A, R], eval Evaluator[A, 
 	known.ask = func(args any) ([]byte, error) {
 		a := args.(A)
 		return rpc.Append(nil, &a)
+	}
+	known.args = func(body []byte) (any, error) {
+		var args A
+		err := rpc.Decode(body, &args)
+		return args, err
 	}
 	known.encode = func(value any) ([]byte, error) {
 		answer := value.(R)
@@ -69,7 +75,7 @@ func (e *entry) observe(r *Result) {
 
 // entryOf finds the live result of a query, or makes its entry.
 func entryOf[A comparable, R any](v *Views, known *query, az acl.Authorizer, args A) *entry {
-	k := key{known.name, az.ID(), args}
+	k := key{known.name, az.ID(), "", args}
 	if found, ok := v.entries.Load(k); ok {
 		e := found.(*entry)
 		if !e.used.Load() {

@@ -187,5 +187,5 @@ func brief(err error) bool {
 		return true
 	}
 	code := rpc.Code(coded.ErrorCode())
-	return code == rpc.NoLeader || code == rpc.Unreachable || code == rpc.Limited || code == rpc.CodeOf(state.ErrStopped)
+	return code == rpc.NoLeader || code == rpc.NoDatacenter || code == rpc.Unreachable || code == rpc.Limited || code == rpc.CodeOf(state.ErrStopped)
 }

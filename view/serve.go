@@ -13,6 +13,9 @@ import (
 
 // Answer answers a query of another agent, as fresh as it wants it, from the result that local reads share.
 func (v *Views) Answer(ctx context.Context, h rpc.Header, q *Ask) (*Packed, error) {
+	if v.mirrors(h) {
+		return v.relayOnce(ctx, h, q)
+	}
 	e, az, meta, err := v.asked(ctx, h, q)
 	if err != nil {
 		return nil, err
@@ -58,6 +61,9 @@ const contact = 5 * time.Second
 // for it would end. What changes while send blocks is sent as one. It returns when ctx ends or send fails, when the
 // query does, or when this server has lost its leader.
 func (v *Views) Stream(ctx context.Context, h rpc.Header, q *Ask, send func(*Packed) error) error {
+	if v.mirrors(h) {
+		return v.relay(ctx, h, q, send)
+	}
 	look := time.NewTicker(contact - rand.N(contact/5))
 	defer look.Stop()
 	for have := q.Have; ; {
@@ -116,10 +122,8 @@ func (v *Views) await(ctx context.Context, r *Result, look <-chan time.Time, end
 	for {
 		select {
 		case <-r.changed:
-			select { // in the same moment
-			case <-ended:
+			if isClosed(ended) { // in the same moment
 				return state.ReadMeta{}, errEnded
-			default:
 			}
 			return v.inContact(ctx)
 		case <-ended:

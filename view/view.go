@@ -4,8 +4,9 @@
 //
 // An agent that holds the state evaluates queries (entry.go), and answers those of other agents (serve.go). Any other
 // agent gets its results from a Source (source.go, remote.go): a plain read is one question to the servers, and readers
-// who wait, or take what was last heard, share one stream for each result (follow.go). It knows nothing of how questions
-// and streams travel.
+// who wait, or take what was last heard, share one stream for each result (follow.go). Servers do the same for the state of
+// other datacenters, and pass on to other agents what they hold of it (relay.go). It knows nothing of how questions and
+// streams travel.
 package view
 
 import (
@@ -21,7 +22,8 @@ import (
 	"lictor/telemetry"
 )
 
-// Config configures Views. Log is required on agents that hold the state, Source on all others.
+// Config configures Views. Log is required on agents that hold the state, Source on all others. With both, Source has what
+// belongs to other datacenters.
 type Config struct {
 	Log    state.Log
 	Source Source
@@ -148,7 +150,7 @@ func (a Answer[R]) Value() R { return a.value.(R) }
 
 // Read answers the query. It blocks as opts ask, and then returns what there is, changed or not.
 func Read[A comparable, R any](ctx context.Context, v *Views, q rpc.Query[A, R], opts *Options, args A) (Answer[R], error) {
-	if v.Source != nil {
+	if v.Log == nil || v.mirrors(opts.Header) {
 		r, meta, err := v.readRemote(ctx, q.Name, opts, args)
 		return Answer[R]{r, meta}, err
 	}
@@ -165,14 +167,9 @@ func Read[A comparable, R any](ctx context.Context, v *Views, q rpc.Query[A, R],
 	if opts.MinIndex == 0 {
 		r, err = e.fresh()
 	} else {
-		over := time.NewTimer(v.limit(opts.Wait))
-		defer over.Stop()
-		for ended := true; ended && err == nil; {
-			if r, ended, err = e.wait(ctx, opts.MinIndex, wake{over.C, acl.Ended(az)}); ended && err == nil {
-				if az, err = v.Resolve(ctx, opts.Token); err == nil {
-					e = entryOf[A, R](v, known, az, args)
-				}
-			}
+		r, err = e.wait(ctx, opts.MinIndex, v.limit(opts.Wait), acl.Ended(az))
+		if r == nil && err == nil { // the token has to be looked at again
+			return Read(ctx, v, q, opts, args)
 		}
 	}
 	if err != nil {
@@ -180,6 +177,11 @@ func Read[A comparable, R any](ctx context.Context, v *Views, q rpc.Query[A, R],
 	}
 	e.observe(r)
 	return Answer[R]{r, meta}, err
+}
+
+// mirrors tells whether an answer is another datacenter's, and the Source has it.
+func (v *Views) mirrors(h rpc.Header) bool {
+	return v.Source != nil && h.Datacenter != "" && h.Datacenter != v.Datacenter
 }
 
 // limit is how long a read that asks for wait really waits: with some jitter, so that not all come back at once.

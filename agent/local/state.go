@@ -5,12 +5,14 @@ package local
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"lictor/atrest"
 	"lictor/catalog"
 	"lictor/health"
 	"lictor/rpc"
@@ -29,6 +31,7 @@ type Config struct {
 	Node    *catalog.Node // this agent's node, as the catalog should have it
 	Server  bool          // this agent is a server: the service consul is not its own to remove
 	DataDir string        // where registrations are kept; "" keeps nothing
+	AtRest  *atrest.Ring  // encrypts them; nil does not
 	Catalog Catalog
 	// Health says how checks are run. Its Alias is asked about other nodes only; Reap is the State's own.
 	Health   health.Config
@@ -109,7 +112,7 @@ func New(c Config) (*State, error) {
 		c.MaxOutput = 4096
 	}
 	s := &State{
-		Config: c, disk: store{c.DataDir, c.Log}, table: newTable(c.Node, c.Server),
+		Config: c, disk: store{c.DataDir, c.Log, c.AtRest}, table: newTable(c.Node, c.Server),
 		settings: c.Settings,
 	}
 	s.syncer = newSyncer(s)
@@ -134,6 +137,30 @@ func (s *State) newScheduler() *health.Scheduler {
 	c := s.Health
 	c.Alias, c.Reap = s, s.Reap
 	return health.New(c)
+}
+
+// Reseal brings all files that keep registrations under the key that writes now.
+func (s *State) Reseal() error {
+	if s.DataDir == "" {
+		return nil
+	}
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	files, err := s.disk.files()
+	for _, path := range files {
+		err = errors.Join(err, s.AtRest.Reseal(path))
+	}
+	return err
+}
+
+// Files lists the files that keep registrations.
+func (s *State) Files() ([]string, error) {
+	if s.DataDir == "" {
+		return nil, nil
+	}
+	s.registering.Lock()
+	defer s.registering.Unlock()
+	return s.disk.files()
 }
 
 // Services lists what is registered, by id. The rows are shared and must not be changed.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"lictor/atrest"
 	"lictor/catalog"
 )
 
@@ -24,8 +25,9 @@ import (
 // A file is written beside its place, brought to the disk and then renamed. A store without a directory keeps nothing.
 // It has no lock: its owner orders the calls.
 type store struct {
-	dir string
-	log *slog.Logger
+	dir    string
+	log    *slog.Logger
+	atRest *atrest.Ring // encrypts the files
 }
 
 // A serviceFile is the content of a file in services.
@@ -87,7 +89,7 @@ func (s *store) write(path string, value any, durable bool) error {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
 	next := path + ".tmp"
-	if err := writeFile(next, content, durable); err != nil {
+	if err := writeFile(next, s.atRest.Seal(path, content), durable); err != nil {
 		return err
 	}
 	if err := os.Rename(next, path); err != nil {
@@ -150,7 +152,11 @@ func loadAll[T any](s *store, dir string, valid func(*T) bool) ([]*T, error) {
 			os.Remove(path)
 			continue
 		}
-		v, err := load(path, valid)
+		v, err := load(s.atRest, path, valid)
+		var missing *atrest.MissingKey
+		if errors.As(err, &missing) {
+			return nil, err
+		}
 		if err != nil {
 			s.setAside(path, err)
 			continue
@@ -160,10 +166,27 @@ func loadAll[T any](s *store, dir string, valid func(*T) bool) ([]*T, error) {
 	return all, nil
 }
 
+// files lists all that is kept, what could not be read among it.
+func (s *store) files() ([]string, error) {
+	var all []string
+	for _, dir := range []string{"services", "checks", filepath.Join("checks", "state")} {
+		entries, err := os.ReadDir(filepath.Join(s.dir, dir))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if !e.IsDir() {
+				all = append(all, filepath.Join(s.dir, dir, e.Name()))
+			}
+		}
+	}
+	return all, nil
+}
+
 var errIncomplete = errors.New("the file lacks what a registration needs")
 
-func load[T any](path string, valid func(*T) bool) (*T, error) {
-	content, err := os.ReadFile(path)
+func load[T any](ring *atrest.Ring, path string, valid func(*T) bool) (*T, error) {
+	content, err := ring.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package logging
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,10 +29,13 @@ type rotated struct {
 	maxBytes int64
 	maxAge   time.Duration
 	keep     int
+	mode     fs.FileMode
 
 	file  *os.File
 	size  int64
 	begun time.Time
+	whole bool  // not a regular file: it is never rotated
+	torn  int64 // bytes that the last write has left of a line that it could not write whole
 }
 
 func openRotated(cfg Config) (*rotated, error) {
@@ -40,17 +44,26 @@ func openRotated(cfg Config) (*rotated, error) {
 		maxBytes: int64(cfg.RotateBytes),
 		maxAge:   cfg.RotateDuration,
 		keep:     cfg.RotateMaxFiles,
+		mode:     fileMode,
 	}
+	if err := r.begin(directoryMode); err != nil {
+		return nil, fmt.Errorf("log file: %w", err)
+	}
+	return r, nil
+}
+
+// begin opens the file for the first time, and makes its directory. If it fails nothing is open.
+func (r *rotated) begin(directory fs.FileMode) error {
 	if r.maxAge <= 0 {
 		r.maxAge = defaultRotateDuration
 	}
-	if err := os.MkdirAll(filepath.Dir(r.path), directoryMode); err != nil {
-		return nil, fmt.Errorf("log file: %w", err)
+	if err := os.MkdirAll(filepath.Dir(r.path), directory); err != nil {
+		return err
 	}
 	if err := errors.Join(r.open(), r.prune()); err != nil {
-		return nil, fmt.Errorf("log file: %w", errors.Join(err, r.close()))
+		return errors.Join(err, r.close())
 	}
-	return r, nil
+	return nil
 }
 
 // filePath returns the file that a setting means.
@@ -66,7 +79,7 @@ func filePath(setting string) string {
 
 // open continues the file that is there, or begins one.
 func (r *rotated) open() error {
-	file, err := os.OpenFile(r.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, fileMode)
+	file, err := os.OpenFile(r.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, r.mode)
 	if err != nil {
 		return err
 	}
@@ -75,6 +88,7 @@ func (r *rotated) open() error {
 		return errors.Join(err, file.Close())
 	}
 	r.file, r.size, r.begun = file, info.Size(), time.Now()
+	r.whole = !info.Mode().IsRegular()
 	if r.size > 0 {
 		r.begun = info.ModTime() // the file system does not tell when it was begun
 	}
@@ -93,12 +107,15 @@ func (r *rotated) write(line []byte) error {
 	}
 	n, err := r.file.Write(line)
 	r.size += int64(n)
+	if r.torn = 0; err != nil {
+		r.torn = int64(n)
+	}
 	return errors.Join(problem, err)
 }
 
 // due reports whether the file must be rotated before more bytes are written. An empty file never is.
 func (r *rotated) due(more int) bool {
-	if r.size == 0 {
+	if r.size == 0 || r.whole {
 		return false
 	}
 	return (r.maxBytes > 0 && r.size+int64(more) > r.maxBytes) || time.Since(r.begun) >= r.maxAge

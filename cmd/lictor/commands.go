@@ -138,6 +138,10 @@ func commands() []command {
 			example: "lictor intention match db", new: newIntentionMatch},
 
 		{name: "operator", about: "Tools for those who run the cluster."},
+		{name: "operator at-rest", about: "Look after the keys with which an agent encrypts what it keeps on disk."},
+		{name: "operator at-rest rotate", args: "[flags]", about: "Make the agent read its file of keys again, bring all that it keeps under the first of them, and tell which of the others " +
+			"may go. The exit code is 1 if something is left.", example: "lictor operator at-rest rotate", new: newAtRestRotate},
+		{name: "operator at-rest status", args: "[flags]", about: "Tell how much is under which key.", example: "lictor operator at-rest status", new: newAtRestStatus},
 		{name: "operator autopilot", about: "Look into autopilot, which keeps the set of servers healthy, and configure it."},
 		{name: "operator autopilot get-config", args: "[flags]", about: "Print autopilot's configuration.",
 			example: "lictor operator autopilot get-config", new: newAutopilotGetConfig},

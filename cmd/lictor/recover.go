@@ -11,7 +11,9 @@ import (
 	"strconv"
 	"strings"
 
+	"lictor/agent/audit"
 	"lictor/agent/logging"
+	"lictor/atrest"
 	"lictor/raftstore"
 )
 
@@ -20,6 +22,7 @@ const confirmation = "recover"
 
 func newRaftRecover(fs *flag.FlagSet, c *console) runFunc {
 	dir := fs.String("data-dir", "", "The data `directory` of the stopped server.")
+	keyFile := fs.String("key-file", "", "The `file` of keys, if the server has encryption_at_rest.key_file set.")
 	yes := fs.Bool("yes", false, "Do not ask before changing anything.")
 	var servers serverList
 	fs.Var(&servers, "server", "A `server` of the recovered cluster, as its id, an equals sign and its address with the port; with ,non-voter behind it "+
@@ -38,9 +41,17 @@ func newRaftRecover(fs *flag.FlagSet, c *console) runFunc {
 		if _, err := os.Stat(filepath.Join(*dir, "raft", "peers.json")); err != nil && len(servers) == 0 {
 			return failf("Error recovering: name the servers of the recovered cluster with -server, or in raft/peers.json below the data directory")
 		}
+		ring := new(atrest.Ring)
+		if *keyFile != "" {
+			keys, err := atrest.Load(*keyFile, false)
+			if err != nil {
+				return failf("Error recovering: -key-file: %w", err)
+			}
+			ring.Use(keys)
+		}
 		log := slog.New(slog.DiscardHandler)
 		plan, err := raftstore.PlanRecovery(raftstore.Config{ID: strings.TrimSpace(string(id)), Dir: filepath.Join(*dir, "raft"),
-			Log: log, RaftLog: logging.Hclog(log, "raft")}, servers)
+			Log: log, RaftLog: logging.Hclog(log, "raft"), AtRest: ring}, servers)
 		if err != nil {
 			return failf("Error recovering: %w", err)
 		}
@@ -49,12 +60,30 @@ func newRaftRecover(fs *flag.FlagSet, c *console) runFunc {
 		if !*yes && !c.confirm() {
 			return failf("Nothing was changed.")
 		}
-		if err := plan.Carry(); err != nil {
+		err = plan.Carry()
+		noted := noteRecovery(*dir, plan, err)
+		if err != nil {
 			return failf("Error recovering: %w", err)
+		}
+		if noted != nil {
+			c.printf("The audit log will not tell of this: %s\n", noted)
 		}
 		c.printf("Recovered. Do the same with the same list on each of the other servers, then start them.\n")
 		return nil
 	}
+}
+
+// noteRecovery leaves a record for the audit log of the agent that starts next.
+func noteRecovery(dir string, plan *raftstore.Recovery, err error) error {
+	var servers []string
+	for _, s := range plan.Next {
+		servers = append(servers, s.ID+"="+s.Address)
+	}
+	r := audit.Response{Status: "done"}
+	if err != nil {
+		r = audit.Response{Status: "failed", Error: err.Error()}
+	}
+	return audit.Leave(dir, "", audit.Request{Operation: "operator raft recover", Endpoint: dir, Query: map[string][]string{"server": servers}}, r)
 }
 
 // describeRecovery prints what there is and what it would become.

@@ -30,7 +30,8 @@ func number(t *testing.T, variable string, otherwise uint64) uint64 {
 	return n
 }
 
-// TestNoAcknowledgedWriteIsLost runs CRASH_ROUNDS rounds (50) from CRASH_SEED (random).
+// TestNoAcknowledgedWriteIsLost runs CRASH_ROUNDS rounds (50) from CRASH_SEED (random), encrypted with the file of keys
+// CRASH_KEYS if there is one.
 func TestNoAcknowledgedWriteIsLost(t *testing.T) {
 	if _, err := os.Stat(lictor()); err != nil {
 		t.Fatalf("build the server first: %v", err)
@@ -39,6 +40,7 @@ func TestNoAcknowledgedWriteIsLost(t *testing.T) {
 	t.Logf("CRASH_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s, clients := newServer(t), newClients()
+	s.keys = os.Getenv("CRASH_KEYS")
 	data := filepath.Join(s.dir, "data")
 	var times []time.Duration
 	writes := 0
@@ -102,6 +104,7 @@ func sum(clients []*client) int {
 func onCopy(t *testing.T, random *rand.Rand, s *server) {
 	t.Helper()
 	other := newServer(t)
+	other.keys = s.keys
 	data := filepath.Join(other.dir, "data")
 	if err := os.CopyFS(data, os.DirFS(filepath.Join(s.dir, "data"))); err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ type server struct {
 	dir    string
 	ports  []int
 	debug  bool     // whether profiles can be asked for
+	keys   string   // file of keys for what is on disk; "" encrypts nothing
 	join   []string // where the others are; none for a server that is alone
 	client *http.Client
 	cmd    *exec.Cmd
@@ -67,8 +68,12 @@ func lictor() string {
 // start starts a process. Small files and frequent snapshots bring all that happens to a log into a short run.
 func (s *server) start(t *testing.T) {
 	t.Helper()
+	atRest := map[string]any{}
+	if s.keys != "" {
+		atRest["key_file"] = s.keys
+	}
 	conf, err := json.Marshal(map[string]any{
-		"node_name": s.name, "server": true, "bootstrap_expect": max(1, len(s.join)), "data_dir": filepath.Join(s.dir, "data"),
+		"encryption_at_rest": atRest, "node_name": s.name, "server": true, "bootstrap_expect": max(1, len(s.join)), "data_dir": filepath.Join(s.dir, "data"),
 		"retry_join": s.join, "retry_interval": "300ms", "performance": map[string]any{"raft_multiplier": 1},
 		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "log_level": logLevel(),
 		"raft_logstore": map[string]any{"wal": map[string]any{"segment_size_mb": 1}}, "raft_snapshot_threshold": 1500,

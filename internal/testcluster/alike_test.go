@@ -30,6 +30,12 @@ func furnish(t *testing.T, n *Node) {
 			t.Fatalf("PUT %s: %d %s", w.path, a.Status, a.Body)
 		}
 	}
+	for _, q := range []string{`{"Name": "q", "Token": "t", "Service": {"Service": "web", "Near": "_agent", "Failover": {"Datacenters": ["elsewhere"]}}, "DNS": {"TTL": "5s"}}`,
+		`{"Name": "to-", "Template": {"Type": "name_prefix_match"}, "Service": {"Service": "${name.suffix}", "Failover": {"NearestN": 2}}}`} {
+		if a := n.Ask("POST", "/v1/query", q); !a.OK() {
+			t.Fatalf("POST /v1/query: %d %s", a.Status, a.Body)
+		}
+	}
 }
 
 // reads are one of every kind of read.
@@ -43,7 +49,9 @@ var reads = []string{
 	"/v1/kv/a?keys&separator=/", "/v1/kv/none", "/v1/kv/none?recurse", "/v1/kv/none?keys", "/v1/kv/empty", "/v1/kv/a%2Fc", "/v1/session/list",
 	"/v1/session/node/s1", "/v1/session/node/none", "/v1/session/info/adf4238a-882b-9ddc-4a9d-5b6758e4159e", "/v1/session/info/nonsense", "/v1/coordinate/nodes", "/v1/coordinate/node/ext",
 	"/v1/coordinate/node/none", "/v1/operator/usage", "/v1/operator/autopilot/configuration",
-	"/v1/status/leader", "/v1/status/peers", "/v1/connect/ca/roots", "/v1/catalog/nodes?dc=elsewhere", "/v1/query", "/v1/event/list",
+	"/v1/status/leader", "/v1/status/peers", "/v1/connect/ca/roots", "/v1/catalog/nodes?dc=elsewhere", "/v1/event/list",
+	"/v1/query", "/v1/query/q/execute", "/v1/query/q/explain", "/v1/query/to-web/execute?limit=1", "/v1/query/to-none/execute", "/v1/query/to-x/explain", "/v1/query/none/execute",
+	"/v1/query/none/explain", "/v1/query/adf4238a-882b-9ddc-4a9d-5b6758e4159e", "/v1/query/nonsense", "/v1/query/q/execute?dc=elsewhere", "/v1/query/q/execute?near=bare&connect=true",
 }
 
 // differ lists headers that tell who answered, and contact what tells it in a body.

@@ -24,7 +24,9 @@ type Cluster struct {
 	Net   *fakenet.Network
 	dir   string
 	all   []*Node
-	extra string // HCL for every agent
+	extra string   // HCL for every agent
+	site  int      // third number of the agents' addresses
+	wan   []string // addresses of servers of other datacenters
 }
 
 // A Node is one agent, running or not.
@@ -76,7 +78,7 @@ func (c *Cluster) Add(name string, server bool, hcl ...string) *Node {
 
 // plan makes a further agent that does not run yet.
 func (c *Cluster) plan(name string, server bool, hcl ...string) *Node {
-	n := &Node{Name: name, Addr: fmt.Sprintf("10.0.0.%d", len(c.all)+1), Server: server, cluster: c, hcl: hcl, log: new(journal)}
+	n := &Node{Name: name, Addr: fmt.Sprintf("10.0.%d.%d", c.site, len(c.all)+1), Server: server, cluster: c, hcl: hcl, log: new(journal)}
 	c.all = append(c.all, n)
 	return n
 }
@@ -109,6 +111,11 @@ func (n *Node) basis() string {
 		ports { http = -1 dns = -1 grpc = -1 grpc_tls = -1 } retry_interval = "1s"
 		performance { raft_multiplier = 1 leave_drain_time = "1s" }
 		raft_logstore { wal { segment_size_mb = 1 } }`, n.Name, n.Server, n.Addr, filepath.Join(n.cluster.dir, n.Name))
+	for _, other := range n.cluster.wan {
+		if n.Server {
+			text += fmt.Sprintf("\nretry_join_wan = [%q] retry_interval_wan = \"1s\"", other)
+		}
+	}
 	for _, other := range n.cluster.all {
 		if other != n {
 			text += fmt.Sprintf("\nretry_join = [%q]", other.Addr)
@@ -245,6 +252,10 @@ const lastProbe = 5 * time.Minute
 
 func (c *Cluster) stop() {
 	defer time.Sleep(lastProbe)
+	c.halt()
+}
+
+func (c *Cluster) halt() {
 	for _, n := range c.Running() {
 		if err := n.Stop(); err != nil {
 			c.Errorf("stop %s: %v", n.Name, err)
