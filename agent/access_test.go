@@ -78,6 +78,7 @@ func guarded(t *testing.T) (*subject, *porter, string) {
 		return strings.Contains(s.get("/v1/health/service/secret-service"), "secret-check")
 	})
 	s.put("/v1/config", `{"Kind": "service-defaults", "Name": "secret-service"}`)
+	s.put("/v1/connect/intentions/exact?source=secret-caller&destination=secret-service", `{"Action": "allow"}`)
 	s.put("/v1/coordinate/update", `{"Node": "secret-node", "Coord": {"Vec": [0,0,0,0,0,0,0,0], "Error": 1.5, "Height": 0.1, "Adjustment": 0}}`)
 	s.eventually("the place is there", func() bool { return strings.Contains(s.get("/v1/coordinate/nodes"), "secret-node") })
 	s.put("/v1/event/fire/secret-event", "")
@@ -135,6 +136,16 @@ func visits(session, query string) map[string]struct{ path, body string } {
 		"PUT /v1/config":                           {"", `{"Kind": "service-defaults", "Name": "secret-service", "Protocol": "http"}`},
 		"GET /v1/config/":                          {"service-defaults/secret-service", ""},
 		"DELETE /v1/config/":                       {"service-defaults/secret-service", ""},
+		"POST /v1/connect/intentions":              {"", `{"SourceName": "x", "DestinationName": "secret-service", "Action": "allow"}`},
+		"GET /v1/connect/intentions/":              {someID, ""},
+		"PUT /v1/connect/intentions/":              {someID, `{"SourceName": "x", "DestinationName": "secret-service", "Action": "allow"}`},
+		"DELETE /v1/connect/intentions/":           {someID, ""},
+		"GET /v1/connect/intentions/check":         {"?source=x&destination=secret-service", ""},
+		"GET /v1/connect/intentions/exact":         {"?source=secret-caller&destination=secret-service", ""},
+		"PUT /v1/connect/intentions/exact":         {"?source=x&destination=secret-service", `{"Action": "deny"}`},
+		"DELETE /v1/connect/intentions/exact":      {"?source=secret-caller&destination=secret-service", ""},
+		"GET /v1/connect/intentions/match":         {"?by=destination&name=secret-service", ""},
+		"PUT /v1/connect/ca/configuration":         {"", `{"Provider": "consul"}`},
 		"PUT /v1/coordinate/update":                {"", `{"Node": "secret-node", "Coord": {"Vec": [0,0,0,0,0,0,0,0], "Error": 1.5}}`},
 		"GET /v1/health/state/":                    {"any", ""},
 		"GET /v1/catalog/node/":                    {"secret-node", ""},
@@ -219,7 +230,10 @@ func TestEveryPathAsks(t *testing.T) {
 					continue
 				}
 				path := e.Path + visit.path
-				if more != "" {
+				switch {
+				case more != "" && strings.Contains(path, "?"):
+					path += "&" + more
+				case more != "":
 					path += "?" + more
 				}
 				who := p.next()
@@ -341,6 +355,8 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(query(acl.AuthMethodsQuery, acl.ListAuthMethods{}))
 	add(query(acl.BindingRuleQuery, acl.Named{ID: someID}))
 	add(query(acl.BindingRulesQuery, acl.ListBindingRules{}))
+	add(method(ca.SettingsMethod, struct{}{}))
+	add(method(ca.SetSettingsMethod, ca.Change{Provider: "consul"}))
 	add(method(ca.SignMethod, ca.SignRequest{Node: "secret-node"}))
 	add(method(catalog.RegisterMethod, catalog.Register{Node: "secret-node", Address: "10.0.0.1"}))
 	add(method(catalog.DeregisterMethod, catalog.Deregister{Node: "secret-node"}))
@@ -348,6 +364,11 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(configentry.DeleteMethod, configentry.Delete{Kind: configentry.ServiceDefaults, Name: "secret-service"}))
 	add(query(configentry.GetQuery, configentry.Get{Kind: configentry.ServiceDefaults, Name: "secret-service"}))
 	add(query(configentry.ListQuery, configentry.List{}))
+	add(method(configentry.ChangeIntentionMethod, configentry.ChangeIntention{Verb: configentry.UpsertIntention, Destination: "secret-service", Source: `{"Name": "x", "Action": "allow"}`}))
+	add(query(configentry.ListIntentionsQuery, configentry.ListIntentions{}))
+	add(query(configentry.OneIntentionQuery, configentry.OneIntention{Source: "secret-caller", Destination: "secret-service"}))
+	add(query(configentry.MatchQuery, configentry.Match{Names: catalog.ListOf("secret-service")}))
+	add(query(configentry.CheckQuery, configentry.CheckCall{Source: "x", Destination: "secret-service"}))
 	add(method(coordinate.UpdateMethod, coordinate.Update{Node: "secret-node"}))
 	add(method(coordinate.NamesMethod, struct{}{}))
 	add(method(coordinate.DatacentersMethod, struct{}{}))

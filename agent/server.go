@@ -214,11 +214,20 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 			}
 			return ""
 		}},
-		entry: &configentry.Service{Log: node},
+		entry: &configentry.Service{Log: node, DenyCalls: a.deniesCalls()},
 		session: &session.Service{Log: node, Delays: node.Delays, Expiry: session.NewExpiry(node, a.log.With("module", "agent.server"), a.metrics),
 			Keys: keys, MinTTL: a.cfg.Queries.SessionTTLMin, Renewed: a.metrics.Sample("session.renew")},
 		txn: &txn.Service{Log: log, Catalog: entries, Delays: node.Delays, Keys: keys, Reads: a.metrics.Sample("txn.read")},
 	}
+}
+
+// deniesCalls tells what holds for calls in the mesh of which no intention speaks: what is configured, or else what holds
+// for accesses of which no rule speaks.
+func (a *Agent) deniesCalls() bool {
+	if policy := a.cfg.Mesh.Intentions; policy != "" {
+		return policy == "deny"
+	}
+	return a.cfg.ACL.Enabled && a.cfg.ACL.DefaultPolicy == "deny"
 }
 
 // newCoordinates makes what answers for the places of nodes, which are written in batches.

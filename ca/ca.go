@@ -45,7 +45,7 @@ var (
 )
 
 // Tables lists the package's tables.
-func Tables() []state.AnyTable { return []state.AnyTable{RootTable, AuthorityTable} }
+func Tables() []state.AnyTable { return []state.AnyTable{RootTable, AuthorityTable, SettingsTable} }
 
 // An Initialize stores the first root, unless there is one already.
 type Initialize struct {
@@ -74,5 +74,8 @@ func Keep(from, to *state.Tx) {
 	}
 	for a := range AuthorityTable.All(from) {
 		AuthorityTable.Insert(to, a)
+	}
+	for s := range SettingsTable.All(from) {
+		SettingsTable.Insert(to, s)
 	}
 }

@@ -204,7 +204,7 @@ func (s *Signer) issue(csr *x509.CertificateRequest, node string) (*Signed, erro
 	}
 	authority := AuthorityTable.Get(tx, state.Key("authority"))
 	if root == nil || authority == nil {
-		return nil, rpc.Errorf(rpc.NoLeader, "there is no certificate authority yet: try again later")
+		return nil, errNoAuthority
 	}
 	signer, err := tls.X509KeyPair([]byte(root.RootCert), []byte(authority.PrivateKey))
 	if err != nil {
@@ -214,7 +214,7 @@ func (s *Signer) issue(csr *x509.CertificateRequest, node string) (*Signed, erro
 	if err != nil {
 		return nil, fmt.Errorf("the authority's certificate: %w", err)
 	}
-	t, err := template(csr, AgentID(TrustDomain(root.ExternalTrustDomain), s.Datacenter, node), parent)
+	t, err := template(csr, AgentID(TrustDomain(root.ExternalTrustDomain), s.Datacenter, node), parent, settings(tx).LeafTTL)
 	if err != nil {
 		return nil, err
 	}
@@ -223,12 +223,13 @@ func (s *Signer) issue(csr *x509.CertificateRequest, node string) (*Signed, erro
 		return nil, fmt.Errorf("sign a certificate: %w", err)
 	}
 	answer.Cert, answer.ValidBefore = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), t.NotAfter
+	answer.Cert += strings.Join(root.IntermediateCerts, "") // for who trusts only the root before
 	return answer, nil
 }
 
 // template is the certificate to sign: of the request only the key, names and addresses are taken over. Serial numbers
 // are random, so that servers need not agree on them.
-func template(csr *x509.CertificateRequest, id *url.URL, parent *x509.Certificate) (*x509.Certificate, error) {
+func template(csr *x509.CertificateRequest, id *url.URL, parent *x509.Certificate, ttl time.Duration) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		return nil, fmt.Errorf("choose a serial number: %w", err)
@@ -239,7 +240,7 @@ func template(csr *x509.CertificateRequest, id *url.URL, parent *x509.Certificat
 	}
 	keyID := sha256.Sum256(der)
 	now := time.Now().UTC().Truncate(time.Second)
-	end := now.Add(leafTTL)
+	end := now.Add(ttl)
 	if end.After(parent.NotAfter) {
 		end = parent.NotAfter
 	}

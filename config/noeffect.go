@@ -25,7 +25,6 @@ func notYet() []NoEffect {
 		{"connect.ca_provider", "other certificate authorities"},
 		{"connect.default_deregister_critical_service_after", "service mesh"},
 		{"connect.enable_mesh_gateway_wan_federation", "mesh gateways between datacenters"},
-		{"default_intention_policy", "intentions"},
 		{"enable_central_service_config", "configuration entries"},
 		{"experiments", "experiments"},
 		{"partition", "admin partitions"},

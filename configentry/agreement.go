@@ -64,12 +64,17 @@ func (s *sight) agree(changed *Entry) error {
 		return s.ingress(s.find(IngressGateway, changed.Name))
 	case ExportedServices:
 		return s.exports()
+	case ServiceIntentions:
+		return s.intentions(changed.Name)
 	default:
 		return nil
 	}
 	services, gateways := s.concerned(changed)
 	for _, name := range services {
 		if err := s.chain(name); err != nil {
+			return err
+		}
+		if err := s.intentions(name); err != nil {
 			return err
 		}
 	}
@@ -88,7 +93,7 @@ const maxConcerned = 10_000
 // stand before them.
 func (s *sight) concerned(changed *Entry) (services []string, gateways []*Entry) {
 	if changed.Kind == ProxyDefaults {
-		for _, kind := range []string{ServiceRouter, ServiceSplitter, ServiceResolver} {
+		for _, kind := range []string{ServiceRouter, ServiceSplitter, ServiceResolver, ServiceIntentions} {
 			for e := range Entries.Prefix(s.tx, "id", state.Key(kind)) {
 				services = append(services, e.Name)
 			}
@@ -259,6 +264,20 @@ func (s *sight) ingress(e *Entry) error {
 			if p := s.protocol(service.Name); l.Protocol != "tcp" && p != l.Protocol {
 				return refuse("service %q has protocol %q, which is incompatible with defined listener protocol %q", service.Name, p, l.Protocol)
 			}
+		}
+	}
+	return nil
+}
+
+// intentions tells whether those of a service that are about requests are of a service of which requests can be told apart.
+func (s *sight) intentions(service string) error {
+	t := content[Intentions](s, ServiceIntentions, service)
+	if t == nil {
+		return nil
+	}
+	for _, source := range t.Sources {
+		if p := s.protocol(service); len(source.Permissions) > 0 && !layered(p) {
+			return refuse("service %q has protocol %q, which is incompatible with L7 intentions permissions", service, p)
 		}
 	}
 	return nil

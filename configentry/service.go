@@ -17,7 +17,11 @@ var (
 )
 
 // A Service answers the package's methods and queries on a server.
-type Service struct{ Log state.Log }
+type Service struct {
+	Log state.Log
+	// DenyCalls says what holds for calls of which no intention speaks.
+	DenyCalls bool
+}
 
 // Put writes an entry, which Parse has made.
 func (s *Service) Put(ctx context.Context, az acl.Authorizer, p *Put) (bool, error) {
@@ -63,6 +67,12 @@ func may(az acl.Authorizer, kind, name string, access acl.Access) error {
 	case ServiceDefaults, ServiceRouter, ServiceSplitter, ServiceResolver:
 		return acl.Require(az, acl.Service, name, access)
 	case ServiceIntentions:
+		if name == wildcard && access == acl.Write { // which is about every service
+			if !az.Allow(acl.Intention, "", acl.WritePrefix) {
+				return &acl.Denial{Accessor: az.Accessor(), Resource: acl.Intention, Name: name, Access: access}
+			}
+			return nil
+		}
 		return acl.Require(az, acl.Intention, name, access)
 	case IngressGateway, TerminatingGateway, APIGateway, BoundAPIGateway:
 		if access == acl.Read {

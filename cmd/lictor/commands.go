@@ -120,6 +120,23 @@ func commands() []command {
 		{name: "config write", args: "[flags] FILE", about: "Write a configuration entry from a file in HCL or JSON, or from standard input if FILE is -.",
 			example: "lictor config write web.hcl", new: newConfigWrite, files: true},
 
+		{name: "connect", about: "Tools of the service mesh."},
+		{name: "connect ca", about: "Look at the settings of the certificate authority, and change them."},
+		{name: "connect ca get-config", args: "[flags]", about: "Print the settings of the certificate authority.", example: "lictor connect ca get-config", new: newConnectCAGetConfig},
+		{name: "connect ca set-config", args: "[flags]", about: "Change the settings of the certificate authority. With PrivateKey and RootCert its root is replaced.",
+			example: "lictor connect ca set-config -config-file=ca.json", new: newConnectCASetConfig, files: true},
+
+		{name: "intention", about: "Say which services may call which, and ask whether one may."},
+		{name: "intention check", args: "[flags] SOURCE DESTINATION", about: "Tell whether one service may call another. The exit code is 0 if it may, 1 if not and 2 if nobody could tell.",
+			example: "lictor intention check web db", new: newIntentionCheck},
+		{name: "intention create", args: "[flags] SOURCE DESTINATION", about: "Allow or deny the calls of one service to another. * stands for all services.",
+			example: "lictor intention create -deny '*' db", new: newIntentionCreate, files: true},
+		{name: "intention delete", args: "[flags] SOURCE DESTINATION | ID", about: "Delete an intention.", example: "lictor intention delete web db", new: newIntentionDelete},
+		{name: "intention get", args: "[flags] SOURCE DESTINATION | ID", about: "Print an intention.", example: "lictor intention get web db", new: newIntentionGet},
+		{name: "intention list", args: "[flags]", about: "List the intentions, in the order in which they are looked at.", example: "lictor intention list", new: newIntentionList},
+		{name: "intention match", args: "[flags] SERVICE", about: "List the intentions that speak of calls to a service, or with -source of its own calls.",
+			example: "lictor intention match db", new: newIntentionMatch},
+
 		{name: "operator", about: "Tools for those who run the cluster."},
 		{name: "operator at-rest", about: "Look after the keys with which an agent encrypts what it keeps on disk."},
 		{name: "operator at-rest rotate", args: "[flags]", about: "Make the agent read its file of keys again, bring all that it keeps under the first of them, and tell which of the others " +
