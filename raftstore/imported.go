@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"lictor/acl"
 	"lictor/ca"
 	"lictor/catalog"
 	"lictor/configentry"
@@ -27,6 +28,11 @@ var importers = map[consulsnap.Kind]func(*state.Tx, consulsnap.Fields) error{
 	consulsnap.Coordinates:   coordinate.Import,
 	consulsnap.Autopilot:     importAutopilot,
 	consulsnap.PreparedQuery: query.Import,
+	consulsnap.Policy:        acl.ImportPolicy,
+	consulsnap.Role:          acl.ImportRole,
+	consulsnap.Token:         acl.ImportToken,
+	consulsnap.AuthMethod:    acl.ImportAuthMethod,
+	consulsnap.BindingRule:   acl.ImportBindingRule,
 	consulsnap.ConfigEntry:   configentry.Import,
 	consulsnap.VirtualIP:     catalog.ImportVirtual,
 	consulsnap.FreeVirtualIP: catalog.ImportSpare,

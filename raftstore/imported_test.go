@@ -49,7 +49,8 @@ func TestImport(t *testing.T) {
 	if !watched.Watch().Fired() {
 		t.Error("a watcher sleeps on")
 	}
-	for kind, want := range map[string]int{"Register": 21, "KVS": 123, "Session": 1, "Tombstone": 1, "Autopilot": 1, "ServiceVirtualIP": 2, "ConfigEntry": 3, "PreparedQuery": 1, "Index": 0} {
+	for kind, want := range map[string]int{"Register": 21, "KVS": 123, "Session": 1, "Tombstone": 1, "Autopilot": 1, "ServiceVirtualIP": 2, "ConfigEntry": 3, "PreparedQuery": 1, "Index": 0,
+		"ACLToken": 3, "ACLPolicy": 3, "ACLRole": 1} {
 		if done.TakenOver[kind] != want {
 			t.Errorf("%d of kind %s, not %d", done.TakenOver[kind], kind, want)
 		}
@@ -61,6 +62,29 @@ func TestImport(t *testing.T) {
 	}
 
 	tx := n.DB().Read()
+	rights := &acl.Resolver{Datacenter: "dc1"}
+	for _, c := range []struct {
+		secret, key string
+		access      acl.Access
+		want        bool
+	}{
+		{"11111111-2222-3333-4444-555555555555", "other", acl.Write, true},
+		{"aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "app/x", acl.Read, true},
+		{"aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "app/x", acl.Write, false},
+		{"aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "other", acl.Read, false},
+		{"", "app/x", acl.Read, false},
+	} {
+		az, err := rights.Within(tx, c.secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := az.Allow(acl.Key, c.key, c.access); got != c.want {
+			t.Errorf("%s may %s %s: %t", c.secret, c.access, c.key, got)
+		}
+	}
+	if acl.BegunAt(tx) == 0 {
+		t.Error("who comes first may have a token of all rights, though there is one")
+	}
 	if kv.Entries.Get(tx, "before") != nil {
 		t.Error("the old state is still there")
 	}
