@@ -32,10 +32,13 @@ type Document struct {
 	Filtered bool // something was left out that the token may not see
 }
 
-// MarshalJSON writes the text.
+// MarshalJSON writes the text; as a string if it is no JSON, as only a faulty server can have made it.
 func (d Document) MarshalJSON() ([]byte, error) {
-	if d.Text == "" {
+	switch {
+	case d.Text == "":
 		return []byte("null"), nil
+	case !json.Valid([]byte(d.Text)):
+		return json.Marshal(d.Text)
 	}
 	return []byte(d.Text), nil
 }

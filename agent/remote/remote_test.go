@@ -142,8 +142,17 @@ func TestJobsEnd(t *testing.T) {
 				cancel()
 			}
 			r.Wait()
-			if stat, err := os.ReadFile("/proc/" + number + "/stat"); number == "" || err == nil && !bytes.Contains(stat, []byte(") Z ")) {
-				t.Errorf("process %q is left: %s", number, stat)
+			if number == "" {
+				t.Fatal("the job has not begun")
+			}
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) { // it has been killed, but may not know yet
+				stat, err := os.ReadFile("/proc/" + number + "/stat")
+				if err != nil || bytes.Contains(stat, []byte(") Z ")) {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("process %q is left: %s", number, stat)
+				}
 			}
 			if _, _, exit := s.told(); exit != "" {
 				t.Errorf("exit %s was told", exit)
