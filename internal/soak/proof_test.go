@@ -62,3 +62,22 @@ func TestGrowth(t *testing.T) {
 		})
 	}
 }
+
+// What a process takes when it has just begun is no growth of the one before it.
+func TestGrowthWithinALife(t *testing.T) {
+	var all []sample
+	for minute := range 30 {
+		life := minute / 10
+		all = append(all, sample{Process: "s1", At: time.Duration(minute) * time.Minute, Age: time.Duration(minute%10+1) * time.Minute,
+			Values: map[string]float64{"goroutines": 100 + 100*float64(life), "MB": 60}})
+	}
+	if trends, faults := growth(all, 0); len(faults) != 0 || len(trends) != 4 { // of three lives, and of the name
+		t.Errorf("%q, %q", trends, faults)
+	}
+	for minute := range 10 {
+		all[minute].Values["goroutines"] = 100 + 10*float64(minute)
+	}
+	if _, faults := growth(all, 0); len(faults) != 1 {
+		t.Errorf("a leak in the first life: %q", faults)
+	}
+}

@@ -19,12 +19,13 @@ type measure struct {
 	name  string
 	slack float64 // growth that proves nothing, absolutely
 	part  float64 // and as a part of the median
+	alone bool    // only samples of one life of a process are compared: a new one begins with nothing
 }
 
 var measures = []measure{
-	{"goroutines", 25, 0.15},
-	{"files", 25, 0.15},
-	{"MB", 12, 0.15},
+	{"goroutines", 25, 0.15, true},
+	{"files", 25, 0.15, true},
+	{"MB", 12, 0.15, false}, // what a new one reads from its disk counts
 }
 
 // young processes still fill their caches.
@@ -33,14 +34,19 @@ const young = 40 * time.Second
 // growth looks for processes whose use grows: the median of all slopes between two steady samples (which some outliers
 // do not move), times the length of the window, is more than the slack. It needs ten samples to say anything.
 func growth(all []sample, from time.Duration) (trends, faults []string) {
-	of := map[string][]sample{}
+	lives, names := map[string][]sample{}, map[string][]sample{}
 	for _, s := range all {
 		if s.At >= from && s.Age >= young {
-			of[s.Process] = append(of[s.Process], s)
+			life := fmt.Sprintf("%s of %s", s.Process, (s.At - s.Age).Round(10*time.Second))
+			lives[life], names[s.Process] = append(lives[life], s), append(names[s.Process], s)
 		}
 	}
-	for _, name := range sorted(of) {
-		for _, m := range measures {
+	for _, m := range measures {
+		of := names
+		if m.alone {
+			of = lives
+		}
+		for _, name := range sorted(of) {
 			var at, values []float64
 			for _, s := range of[name] {
 				if v, ok := s.Values[m.name]; ok {
