@@ -111,4 +111,5 @@ func (c *Config) check(r *report) {
 	c.Paid.Audit.check(r)
 	c.AtRest.check(r, c.Node.DataDir)
 	c.Federate.check(r, c)
+	c.Gossip.checkTransport(r, c)
 }
