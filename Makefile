@@ -25,7 +25,7 @@ chaos: build ## five minutes of cuts, pauses, kills and transfers under watch; n
 	$(GO) test -v -count=1 -tags chaos -timeout 60m -run 'Chaos|Network|Sweep' ./internal/chaos
 soak: build ## an hour of locks and sessions, a leader killed every minute; SOAK_TIME=10m for less
 	$(GO) test -v -count=1 -tags soak -timeout 25h -run TestSoak ./internal/soak
-sim: ## a thousand members of a gossip pool in one process: about ten minutes
+sim: ## a thousand members of a gossip pool, and a WAN of 20 datacenters, in one process: about ten minutes
 	$(GO) test -count=1 -tags sim -timeout 60m -run TestScale -v ./gossip
 clean:
 	rm -rf bin

@@ -161,13 +161,16 @@ func (c *carriers) run(k *carrier) {
 		}
 		conn, err := c.open(k.way)
 		if err == nil {
-			pause, level = redialMin, slog.LevelWarn
-			err = k.carry(c.ctx, conn, packet)
-			log.Debug("a connection that carried gossip packets has ended", "reason", err)
-			continue
+			var served bool
+			served, err = k.carry(c.ctx, conn, packet)
+			if served {
+				pause, level = redialMin, slog.LevelWarn
+				log.Debug("a connection that carried gossip packets has ended", "reason", err)
+				continue
+			}
 		}
 		if c.ctx.Err() == nil {
-			log.Log(c.ctx, level, "gossip packets are lost: no connection", "error", err)
+			log.Log(c.ctx, level, "gossip packets are lost: no connection is of use", "error", err)
 			level = slog.LevelDebug
 		}
 		select {
@@ -189,6 +192,11 @@ var errIdle = errors.New("nothing is to be sent")
 
 // next waits for a packet, until the carrier has been idle for long enough, ctx ends, or failed delivers an error.
 func (k *carrier) next(ctx context.Context, failed <-chan error) ([]byte, error) {
+	select {
+	case err := <-failed: // first, however many packets wait
+		return nil, err
+	default:
+	}
 	select {
 	case p := <-k.queue:
 		return p, nil
@@ -223,21 +231,25 @@ func (k *carrier) drop() {
 	}
 }
 
-// carry sends packets on a connection until that fails or is of no use any more, and closes it.
-func (k *carrier) carry(ctx context.Context, conn net.Conn, packet []byte) error {
-	defer conn.Close()
+// carry sends packets on a connection until that fails or is of no use any more, and closes it. It tells whether any were
+// acknowledged.
+func (k *carrier) carry(ctx context.Context, conn net.Conn, packet []byte) (served bool, err error) {
 	a := &acks{conn: conn, failed: make(chan error, 1)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		a.failed <- a.read()
 	}()
-	defer func() {
-		conn.Close()
-		<-ended
-	}()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	err = k.feed(ctx, a, packet)
+	conn.Close()
+	<-ended
+	return a.served, err
+}
+
+// feed writes packets until it cannot, or there are none.
+func (k *carrier) feed(ctx context.Context, a *acks, packet []byte) error {
 	batch := []byte{packetStream}
 	for {
 		n := 0
@@ -254,7 +266,7 @@ func (k *carrier) carry(ctx context.Context, conn net.Conn, packet []byte) error
 		if err := a.expect(n); err != nil {
 			return err
 		}
-		if _, err := conn.Write(batch); err != nil {
+		if _, err := a.conn.Write(batch); err != nil {
 			return err
 		}
 		var err error
@@ -273,6 +285,7 @@ func appendFrame(b, packet []byte) []byte {
 type acks struct {
 	conn   net.Conn
 	failed chan error
+	served bool       // some have come; belongs to read
 	mu     sync.Mutex // guards owed, and the deadlines that depend on it
 	owed   int        // packets that are not acknowledged
 }
@@ -311,6 +324,7 @@ func (a *acks) came(b []byte) error {
 			return errFrame
 		}
 	}
+	a.served = true
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.owed -= len(b); a.owed < 0 {

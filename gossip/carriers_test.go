@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,6 +189,31 @@ func TestCarriersDialAnew(t *testing.T) {
 			if p.send(w, []byte("after")); time.Since(begun) > openTimeout+redialMax {
 				t.Fatal("nothing arrives after the cut")
 			}
+		}
+	})
+}
+
+// A host that takes connections and closes them, as one that refuses a certificate does, is dialled less and less often.
+func TestCarriersDoNotHurry(t *testing.T) {
+	carry(t, func(p *porters) {
+		l, err := p.net.Host(simHost(1)).Listen(simAddr(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var dialled atomic.Int64
+		p.wg.Go(func() {
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				conn.Close()
+				dialled.Add(1)
+			}
+		})
+		for range 10 * 60 {
+			p.send(way{transport: OverTCP, to: simAddr(1), member: true}, []byte("x"))
+			time.Sleep(100 * time.Millisecond)
+		}
+		l.Close()
+		if n := dialled.Load(); n < 5 || n > 30 {
+			t.Errorf("dialled %d times in a minute", n)
 		}
 	})
 }
