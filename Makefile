@@ -27,7 +27,7 @@ soak: build ## an hour of locks and sessions, a leader killed every minute; SOAK
 	$(GO) test -v -count=1 -tags soak -timeout 25h -run TestSoak ./internal/soak
 siege: build ## what users of each port notice of attacks on it; SIEGE_RUN, SIEGE_ROUNDS and SIEGE_TIME for less or more
 	$(GO) test -v -count=1 -tags siege -timeout 2h ./internal/siege
-sim: ## a thousand members of a gossip pool in one process: about ten minutes
+sim: ## a thousand members of a gossip pool, and a WAN of 20 datacenters, in one process: about ten minutes
 	$(GO) test -count=1 -tags sim -timeout 60m -run TestScale -v ./gossip
 clean:
 	rm -rf bin

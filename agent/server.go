@@ -46,10 +46,10 @@ type server struct {
 	gathered   time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
-// openServer opens the replicated state, on servers, and what methods and queries go to.
-func (a *Agent) openServer() error {
+// openMux listens on the port that servers share between calls, Raft and, where it is asked for, gossip.
+func (a *Agent) openMux() error {
 	if !a.cfg.Server.Server {
-		return a.openClient()
+		return nil
 	}
 	listener, err := a.network.Listen(a.cfg.Network.Endpoints.RPCBind)
 	if err != nil {
@@ -57,8 +57,17 @@ func (a *Agent) openServer() error {
 	}
 	l := &a.cfg.Limits
 	listener = counted(listener, a.metrics.Counter("rpc.accept_conn"))
-	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
-	a.cleanups.add(mux.Close)
+	a.mux = rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
+	a.cleanups.add(a.mux.Close)
+	return nil
+}
+
+// openServer opens the replicated state, on servers, and what methods and queries go to.
+func (a *Agent) openServer() error {
+	if !a.cfg.Server.Server {
+		return a.openClient()
+	}
+	mux, l := a.mux, &a.cfg.Limits
 	introducer, err := a.newIntroducer()
 	if err != nil {
 		return err
@@ -360,21 +369,22 @@ func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	if err := greetRaft(ctx, conn, id); err != nil {
+	return greet(ctx, conn, address, rpc.ProtocolRaft, id)
+}
+
+// greet says what a connection is for, in the time that ctx leaves, or closes it.
+func greet(ctx context.Context, conn net.Conn, address string, protocol byte, id string) (net.Conn, error) {
+	end, _ := ctx.Deadline()
+	err := conn.SetDeadline(end)
+	if err == nil {
+		err = rpc.Greet(conn, protocol, id)
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("greet %s: %w", address, err)
 	}
 	return conn, nil
-}
-
-// greetRaft says what the connection is for, in the time that ctx leaves.
-func greetRaft(ctx context.Context, conn net.Conn, id string) error {
-	end, _ := ctx.Deadline()
-	if err := conn.SetDeadline(end); err != nil {
-		return err
-	}
-	if err := rpc.Greet(conn, rpc.ProtocolRaft, id); err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
 }
