@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"lictor/claims"
 	"lictor/rpc"
 	"lictor/state"
 )
@@ -84,7 +85,7 @@ type Authority struct {
 	// NoBootstrap refuses to bootstrap at all.
 	NoBootstrap bool
 	// Keys are the keys of issuers that auth methods fetch.
-	Keys Keys
+	Keys claims.Keys
 }
 
 // require refuses who has not the access to ACLs, once it is known that there are any.
