@@ -12,7 +12,7 @@ import (
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
 	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0, "atrest": 0,
-	"filter": 1, "watch": 1,
+	"filter": 1, "watch": 1, "replica": 1,
 	"acl": 2,
 	"kv":  3, "catalog": 3, "coordinate": 3, "event": 3, "ca": 3, "backup": 3,
 	"session": 4, "claims": 4, "configentry": 4, "query": 5, "txn": 5, // query and txn name sessions
