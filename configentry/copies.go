@@ -3,6 +3,7 @@ package configentry
 import (
 	"lictor/acl"
 	"lictor/replica"
+	"lictor/rpc"
 	"lictor/state"
 )
 
@@ -42,4 +43,11 @@ func (c *Copy) Apply(tx *state.Tx) (any, error) {
 		insert(tx, *e)
 	}
 	return nil, nil
+}
+
+// Own says that the primary datacenter carries out all that changes entries and intentions, where this is another one.
+func Own(r *rpc.Registry[acl.Authorizer]) {
+	rpc.Own(r, PutMethod, func(rpc.Header, *Put) bool { return true })
+	rpc.Own(r, DeleteMethod, func(rpc.Header, *Delete) bool { return true })
+	rpc.Own(r, ChangeIntentionMethod, func(rpc.Header, *ChangeIntention) bool { return true })
 }

@@ -82,7 +82,9 @@ func (c *Copier[Z]) Status() Status {
 // Run copies until ctx ends.
 func (c *Copier[Z]) Run(ctx context.Context) {
 	c.begin()
-	defer c.note(func(s *Status) { *s = Status{LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorMessage: s.LastErrorMessage} })
+	defer c.note(func(s *Status) {
+		*s = Status{LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorMessage: s.LastErrorMessage}
+	})
 	for retry := retryMin; ctx.Err() == nil; {
 		err := c.round(ctx)
 		if ctx.Err() != nil {
@@ -120,7 +122,7 @@ func (c *Copier[Z]) note(change func(s *Status)) {
 
 // report notes what came of a round.
 func (c *Copier[Z]) report(err error) {
-	now := time.Now().UTC()
+	now := time.Now().UTC().Truncate(time.Second)
 	c.note(func(s *Status) {
 		for i, f := range c.following {
 			s.Indexes[i] = f.at
