@@ -57,6 +57,11 @@ var commands = []command{
 	{38, "acl.authmethod", func() state.Command { return new(acl.DeleteAuthMethod) }},
 	{39, "acl.bindingrule", func() state.Command { return new(acl.SetBindingRule) }},
 	{40, "acl.bindingrule", func() state.Command { return new(acl.DeleteBindingRule) }},
+	{41, "acl.policy", func() state.Command { return new(acl.CopyPolicies) }},
+	{42, "acl.role", func() state.Command { return new(acl.CopyRoles) }},
+	{43, "acl.token", func() state.Command { return new(acl.CopyTokens) }},
+	{44, "acl.authmethod", func() state.Command { return new(acl.DeleteLocalMethod) }},
+	{45, "config_entry.copy", func() state.Command { return new(configentry.Copy) }},
 	{21, "kvs", func() state.Command { return new(kv.Expire) }},
 	{22, "backup", func() state.Command { return new(backup.Note) }},
 }
