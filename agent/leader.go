@@ -28,6 +28,7 @@ func (s *server) duties() []duty {
 		{"remove expired tokens", s.services.acl.Reap},
 		{"end keys", s.services.kv.Expiry.Run},
 		{"make backups", s.backUp},
+		{"copy keys of other datacenters", s.services.replicas.Run},
 	}
 }
 

@@ -15,7 +15,7 @@ var levels = map[string]int{
 	"filter": 1, "watch": 1,
 	"acl": 2,
 	"kv":  3, "catalog": 3, "coordinate": 3, "event": 3, "ca": 3, "backup": 3,
-	"session": 4, "claims": 4, "configentry": 4, "query": 5, "txn": 5, // query and txn name sessions
+	"session": 4, "claims": 4, "configentry": 4, "kvreplication": 4, "query": 5, "txn": 5, // query and txn name sessions
 	"raftstore": 6, "gossip": 6, "health": 6, "view": 6,
 	"httpapi": 7, "dnsserver": 7, "ui": 7,
 	"config": 8, "agent/logging": 8, "agent/remote": 8,
