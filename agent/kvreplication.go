@@ -21,7 +21,7 @@ func (a *Agent) newReplicas(node *raftstore.Node) *kvreplication.Manager {
 		Counts: kvreplication.Counts{Written: a.metrics.Counter("kv_replication.written"), Deleted: a.metrics.Counter("kv_replication.deleted"),
 			Failures: a.metrics.Counter("kv_replication.failures")},
 	})
-	m.Configure(a.cfg.Feeds())
+	m.Configure(a.cfg.Replicate.Feeds())
 	return m
 }
 

@@ -7,33 +7,33 @@ package config
 // inline have their keys at the top level of a file. A tag `debug:"Name"` is the name under which /v1/agent/self shows
 // the field, with ",secret" if its value must be hidden. To add a key, add a field with its tag and comment.
 type Config struct {
-	Node          Node            `config:",inline"`
-	Server        Server          `config:",inline"`
-	Network       Network         `config:",inline"`
-	Join          Join            `config:",inline"`
-	Gossip        Gossip          `config:",inline"`
-	Raft          Raft            `config:",inline"`
-	Autopilot     Autopilot       `config:"autopilot"`
-	Checks        Checks          `config:",inline"`
-	DNS           DNS             `config:",inline"`
-	HTTP          HTTP            `config:",inline"`
-	UI            UI              `config:"ui_config"`
-	Queries       Queries         `config:",inline"`
-	Limits        Limits          `config:"limits"`
-	Log           Log             `config:",inline"`
-	Telemetry     Telemetry       `config:"telemetry"`
-	ACL           ACL             `config:"acl"`
-	TLS           TLS             `config:"tls"`
-	Auto          Auto            `config:",inline"`
-	Mesh          Mesh            `config:",inline"`
-	Peering       Peering         `config:"peering"`
-	Watches       Watches         `config:",inline"`
-	Federate      Federate        `config:",inline"`
-	Internal      Internal        `config:",inline"`
-	Backup        Backup          `config:"snapshot_agent"`
-	AtRest        AtRest          `config:"encryption_at_rest"`
-	KVReplication []KVReplication `config:"kv_replication" debug:"KVReplication"`
-	Paid          Paid            `config:",inline"`
+	Node      Node      `config:",inline"`
+	Server    Server    `config:",inline"`
+	Network   Network   `config:",inline"`
+	Join      Join      `config:",inline"`
+	Gossip    Gossip    `config:",inline"`
+	Raft      Raft      `config:",inline"`
+	Autopilot Autopilot `config:"autopilot"`
+	Checks    Checks    `config:",inline"`
+	DNS       DNS       `config:",inline"`
+	HTTP      HTTP      `config:",inline"`
+	UI        UI        `config:"ui_config"`
+	Queries   Queries   `config:",inline"`
+	Limits    Limits    `config:"limits"`
+	Log       Log       `config:",inline"`
+	Telemetry Telemetry `config:"telemetry"`
+	ACL       ACL       `config:"acl"`
+	TLS       TLS       `config:"tls"`
+	Auto      Auto      `config:",inline"`
+	Mesh      Mesh      `config:",inline"`
+	Peering   Peering   `config:"peering"`
+	Watches   Watches   `config:",inline"`
+	Federate  Federate  `config:",inline"`
+	Internal  Internal  `config:",inline"`
+	Backup    Backup    `config:"snapshot_agent"`
+	AtRest    AtRest    `config:"encryption_at_rest"`
+	Replicate Replicate `config:",inline"`
+	Paid      Paid      `config:",inline"`
 }
 
 // Default is the configuration of an agent for which no key is set, before anything is derived from other keys.
@@ -112,5 +112,5 @@ func (c *Config) check(r *report) {
 	c.Paid.Audit.check(r)
 	c.AtRest.check(r, c.Node.DataDir)
 	c.Federate.check(r, c)
-	c.checkReplication(r)
+	c.Replicate.check(r, c)
 }

@@ -2,14 +2,20 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"lictor/kvreplication"
 )
 
-// KVReplication is a datacenter from which the server that leads copies keys into this one (Lictor's own). There may be several
-// such sections, and all servers should have the same.
+// Replicate is keys of other datacenters that are copied into this one, one way, by the server that leads (Lictor's own). A section
+// kv_replication is one datacenter; all servers should have the same sections. On reload what has changed begins anew, and what has not goes on.
+type Replicate struct {
+	KV []KVReplication `config:"kv_replication" debug:"KVReplication"` // datacenters to copy from
+}
+
+// KVReplication is a datacenter from which keys are copied.
 type KVReplication struct {
 	Datacenter string             `config:"datacenter" debug:"Datacenter"`                    // datacenter to copy from
 	Token      string             `config:"token" debug:"Token,secret"`                       // token for reading there, with key_prefix:read on each source, or list where acl.enable_key_list_policy asks for that; "" is the anonymous one
@@ -35,12 +41,17 @@ const (
 )
 
 // Feeds are what is to be copied, as it was checked.
-func (c *Config) Feeds() []kvreplication.Feed {
+func (p *Replicate) Feeds() []kvreplication.Feed {
 	var feeds []kvreplication.Feed
-	for i := range c.KVReplication {
-		feeds = append(feeds, c.KVReplication[i].feed())
+	for i := range p.KV {
+		feeds = append(feeds, p.KV[i].feed())
 	}
 	return feeds
+}
+
+// Secret tells whether there are tokens.
+func (p *Replicate) Secret() bool {
+	return slices.ContainsFunc(p.KV, func(k KVReplication) bool { return k.Token != "" || k.WriteToken != "" })
 }
 
 func (k *KVReplication) feed() kvreplication.Feed {
@@ -51,9 +62,9 @@ func (k *KVReplication) feed() kvreplication.Feed {
 	return f
 }
 
-// checkReplication refuses what cannot be copied, and fills in defaults.
-func (c *Config) checkReplication(r *report) {
-	if len(c.KVReplication) > 0 && !c.Server.Server {
+// check refuses what cannot be copied, and fills in defaults.
+func (p *Replicate) check(r *report, c *Config) {
+	if len(p.KV) > 0 && !c.Server.Server {
 		r.refuse("kv_replication", "is for servers only: it is the one that leads that copies keys")
 	}
 	type placed struct {
@@ -61,8 +72,8 @@ func (c *Config) checkReplication(r *report) {
 		key string
 	}
 	var rules []placed
-	for i := range c.KVReplication {
-		k, key := &c.KVReplication[i], fmt.Sprintf("kv_replication[%d]", i)
+	for i := range p.KV {
+		k, key := &p.KV[i], fmt.Sprintf("kv_replication[%d]", i)
 		k.check(r, key, c.Node.Datacenter)
 		for n, rule := range k.feed().Rules {
 			at := fmt.Sprintf("%s.prefix[%d]", key, n)

@@ -90,6 +90,8 @@ func shownValue(v reflect.Value, secret bool) any {
 		return fmt.Sprint(x)
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		return shownValue(v.Elem(), false)
 	case reflect.Struct:
 		return shownStruct(v)
 	case reflect.Slice:

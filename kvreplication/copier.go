@@ -150,6 +150,7 @@ func (c *copier) due() bool {
 
 // take brings over a page.
 func (c *copier) take(ctx context.Context, p *Page) error {
+	c.account.heard(p.Index)
 	next := c.now
 	if !slices.Equal(next.Upstream, p.Upstream) {
 		next.Upstream = p.Upstream
@@ -190,7 +191,7 @@ func (c *copier) atEnd(p *Page) {
 	if p.Full {
 		c.compare = time.Now().Add(c.feed.Compare)
 	}
-	if recovered := c.account.synced(p.Index); recovered {
+	if recovered := c.account.synced(); recovered {
 		c.logger.Info("keys are copied", "index", p.Index)
 	}
 }

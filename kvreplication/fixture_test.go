@@ -20,7 +20,7 @@ import (
 
 // A world is some datacenters that reach each other, in fake time.
 type world struct {
-	*testing.T
+	testing.TB
 	sites map[string]*site
 
 	mu      sync.Mutex // guards what follows
@@ -36,10 +36,10 @@ type site struct {
 	*world
 	name    string
 	log     *state.Local
-	cluster string
-	may     func(acl.Access, string) bool // what every token may do
 	manager *Manager
 	end     func()
+	cluster string                        // id; guarded by world.mu
+	may     func(acl.Access, string) bool // what every token may do; guarded by world.mu
 }
 
 // allowed is an Authorizer of a site.
@@ -49,7 +49,23 @@ type allowed struct {
 }
 
 func (a allowed) Allow(_ acl.Resource, name string, access acl.Access) bool {
+	a.site.mu.Lock()
+	defer a.site.mu.Unlock()
 	return a.site.may(access, name)
+}
+
+// allow says what every token may do at a site.
+func (s *site) allow(may func(acl.Access, string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.may = may
+}
+
+// rename makes a site's state that of another cluster.
+func (s *site) rename(cluster string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster = cluster
 }
 
 // in runs a test among datacenters with these names.
@@ -65,10 +81,10 @@ func in(t *testing.T, names string, test func(w *world)) {
 	})
 }
 
-func newWorld(t *testing.T, names string) *world {
-	w := &world{T: t, sites: map[string]*site{}, cuts: map[string]bool{}, streams: map[string]context.CancelFunc{}}
+func newWorld(t testing.TB, names string) *world {
+	w := &world{TB: t, sites: map[string]*site{}, cuts: map[string]bool{}, streams: map[string]context.CancelFunc{}}
 	for _, name := range strings.Fields(names) {
-		s := &site{world: w, name: name, cluster: "of-" + name, may: func(acl.Access, string) bool { return true }, end: func() {}}
+		s := &site{world: w, name: name, cluster: "of-" + name, may: everything, end: func() {}}
 		log, err := state.NewLocal(1, slices.Concat(kv.Tables(), Tables())...)
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +95,7 @@ func newWorld(t *testing.T, names string) *world {
 	return w
 }
 
-// copies lets a site copy from now on, in the place of what it did.
+// copies lets a site copy from now on, in the place of what it did. The caller ends it by end.
 func (s *site) copies(feeds ...Feed) {
 	s.end()
 	m := NewManager(Config{Log: s.log, Datacenter: s.name, Logger: slog.New(slog.DiscardHandler), Stream: s.stream,
@@ -120,7 +136,11 @@ func (s *site) stream(ctx context.Context, h rpc.Header, args []byte, deliver fu
 	if _, err := q.UnmarshalMsg(args); err != nil {
 		return err
 	}
-	source := &Source{Log: there.log, Cluster: func(*state.Tx) string { return there.cluster }}
+	source := &Source{Log: there.log, Cluster: func(*state.Tx) string {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return there.cluster
+	}}
 	rights := func(context.Context) (acl.Authorizer, error) { return allowed{acl.AllowAll(), there}, nil }
 	return source.Follow(ctx, rights, q, func(p *Page) error {
 		body, err := p.MarshalMsg(nil)
@@ -215,6 +235,7 @@ func (w *world) until(what string, holds func() bool) {
 // status is that of the only rule of a site.
 func (s *site) status() Status {
 	s.Helper()
+	synctest.Wait()
 	all := s.manager.Statuses()
 	if len(all) != 1 {
 		s.Fatalf("%s has %d rules at work", s.name, len(all))
@@ -243,3 +264,6 @@ func (s *site) restored(snapshot []byte) {
 		s.Fatal(err)
 	}
 }
+
+// everything is what a token may do that may do all.
+func everything(acl.Access, string) bool { return true }

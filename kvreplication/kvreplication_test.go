@@ -1,11 +1,11 @@
 package kvreplication
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lictor/acl"
@@ -117,10 +117,10 @@ func TestAnotherLeaderGoesOn(t *testing.T) {
 // deletions after it may have been forgotten.
 func TestAllIsComparedWhereIndexesSayNothing(t *testing.T) {
 	for name, turn := range map[string]func(w *world, a *site, old []byte){
-		"restored under way": func(_ *world, a *site, old []byte) { a.cluster = "restored"; a.restored(old) },
+		"restored under way": func(_ *world, a *site, old []byte) { a.rename("restored"); a.restored(old) },
 		"restored meanwhile": func(w *world, a *site, old []byte) {
 			w.cut("dc2dc1", true)
-			a.cluster = "restored"
+			a.rename("restored")
 			a.restored(old)
 			time.Sleep(time.Minute)
 			w.cut("dc2dc1", false)
@@ -163,10 +163,14 @@ func TestAStreamThatWasHeldUpMissesNoDeletion(t *testing.T) {
 		a.put("g/a=1", "g/b=2")
 		b.copies(from("dc1", "g/>g/"))
 		b.follows()
+		a.put("g/c=3")
+		b.wants("g/a=1", "g/b=2", "g/c=3")
+		a.put("g/b=4")
+		synctest.Wait() // it is sent, and the stream pauses
 		w.counted()
-		a.log.Apply(context.Background(), &kv.Delete{Key: "g/a"}) // both before the stream's goroutine runs
+		a.remove("g/a", false)
 		a.apply(&kv.ReapTombstones{UpTo: a.keysIndex()})
-		b.wants("g/b=2")
+		b.wants("g/b=4", "g/c=3")
 		if _, full := w.counted(); full != 0 {
 			t.Errorf("all was sent %d times", full)
 		}
@@ -179,7 +183,7 @@ func TestMissingRightsAreTold(t *testing.T) {
 		a, b := w.sites["dc1"], w.sites["dc2"]
 		a.put("g/a=1", "g/secret=2")
 		b.put("g/secret=old")
-		a.may = func(_ acl.Access, key string) bool { return key != "g/secret" }
+		a.allow(func(_ acl.Access, key string) bool { return key != "g/secret" })
 		b.copies(from("dc1", "g/>g/"))
 		w.until("it is told", func() bool { return b.status().State == Failing })
 		if s := b.status(); !strings.Contains(s.LastError, `may not read all keys below "g/"`) || strings.Contains(s.LastError, "secret") {
@@ -188,13 +192,13 @@ func TestMissingRightsAreTold(t *testing.T) {
 		if got := b.all(); got != "g/secret=old" {
 			t.Errorf("there is %s", got)
 		}
-		a.may = func(acl.Access, string) bool { return true }
-		b.may = func(_ acl.Access, key string) bool { return key != "g/secret" }
+		a.allow(everything)
+		b.allow(func(_ acl.Access, key string) bool { return key != "g/secret" })
 		w.until("the other denial is told", func() bool { return strings.Contains(b.status().LastError, `'key:write' on "g/secret"`) })
-		b.may = func(acl.Access, string) bool { return true }
+		b.allow(everything)
 		b.wants("g/a=1", "g/secret=2")
 		b.follows()
-		a.may = func(access acl.Access, _ string) bool { return access != acl.List }
+		a.allow(func(access acl.Access, _ string) bool { return access != acl.List })
 		w.cut("dc2dc1", true)
 		w.cut("dc2dc1", false)
 		w.until("the lack of the prefix is told", func() bool { return strings.Contains(b.status().LastError, `'key:list' on "g/"`) })
@@ -220,7 +224,8 @@ func TestASourceIsAway(t *testing.T) {
 		if opened < 40 || opened > 70 {
 			t.Errorf("%d attempts in an hour", opened)
 		}
-		if s := b.status(); s.State != Failing || s.LastError != "No path to datacenter" || s.Behind < "59m" {
+		s := b.status()
+		if behind, err := time.ParseDuration(s.Behind); err != nil || behind < time.Hour || s.State != Failing || s.LastError != "No path to datacenter" {
 			t.Errorf("status: %+v", s)
 		}
 		w.counted()
@@ -242,7 +247,9 @@ func TestCirclesAreFound(t *testing.T) {
 		b.put("g/b=mine")
 		a.copies(from("dc2", "g/>g/"))
 		circle := func(s *site) func() bool {
-			return func() bool { return strings.HasPrefix(s.status().LastError, "a circle: ") && s.status().State == Failing }
+			return func() bool {
+				return strings.HasPrefix(s.status().LastError, "a circle: ") && s.status().State == Failing
+			}
 		}
 		w.until("both know", func() bool { return circle(a)() && circle(b)() })
 		a.put("g/c=3")
@@ -254,7 +261,7 @@ func TestCirclesAreFound(t *testing.T) {
 		b.wants("g/a=1", "g/b=mine", "g/c=3")
 		c.copies(from("dc2", "g/>far/"))
 		c.wants("far/a=1", "far/b=mine", "far/c=3")
-		c.until("it knows where keys are from", func() bool { return len(c.status().Upstream) == 2 })
+		c.until("it knows where keys are from", func() bool { return len(c.status().Upstream) == 1 })
 		a.copies(from("dc3", "far/a>g/a"))
 		w.until("the circle of three is known", circle(a))
 		if a.all() != "g/a=1 g/c=3" {
@@ -279,12 +286,12 @@ func TestACircleComesToRest(t *testing.T) {
 			if got := s.status(); !strings.HasPrefix(got.LastError, "a circle: ") {
 				t.Errorf("%s: %+v", name, got)
 			}
-			before[name] = s.keysIndex()
 			s.put("g/later=" + name)
+			before[name] = s.keysIndex()
 		}
 		time.Sleep(time.Hour)
 		for name, s := range w.sites {
-			if got := s.keysIndex(); got > before[name]+2 {
+			if s.keysIndex() != before[name] {
 				t.Errorf("%s still writes: %s", name, s.all())
 			}
 		}
@@ -293,7 +300,7 @@ func TestACircleComesToRest(t *testing.T) {
 
 // Whatever happens at the source and on the way, the copy is like it in the end.
 func TestCopiesConverge(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			in(t, "dc1 dc2", func(w *world) {
 				a, b := w.sites["dc1"], w.sites["dc2"]
@@ -394,8 +401,7 @@ func TestCollide(t *testing.T) {
 
 // BenchmarkCopy copies keys of 100 bytes from an empty destination on, without a log on disk.
 func BenchmarkCopy(b *testing.B) {
-	w := newWorld(new(testing.T), "dc1 dc2")
-	w.T = nil
+	w := newWorld(b, "dc1 dc2")
 	src, dst := w.sites["dc1"], w.sites["dc2"]
 	for i := range b.N {
 		if _, err := src.log.Apply(b.Context(), &kv.Put{Key: fmt.Sprintf("g/%09d", i), Value: make([]byte, 100)}); err != nil {
@@ -404,7 +410,7 @@ func BenchmarkCopy(b *testing.B) {
 	}
 	b.ResetTimer()
 	dst.copies(from("dc1", "g/>g/"))
-	for dst.manager.Statuses() == nil || len(dst.manager.Statuses()) == 0 || dst.manager.Statuses()[0].State != Following {
+	for all := dst.manager.Statuses(); len(all) == 0 || all[0].State != Following; all = dst.manager.Statuses() {
 		time.Sleep(time.Millisecond)
 	}
 	b.StopTimer()

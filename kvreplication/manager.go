@@ -3,6 +3,7 @@ package kvreplication
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
@@ -52,8 +53,12 @@ func NewManager(c Config) *Manager { return &Manager{Config: c, renewed: make(ch
 // Configure says what is to be copied from now on, in the place of what was.
 func (m *Manager) Configure(feeds []Feed) {
 	m.mu.Lock()
+	same := reflect.DeepEqual(m.feeds, feeds)
 	m.feeds = feeds
 	m.mu.Unlock()
+	if same {
+		return
+	}
 	select {
 	case m.renewed <- struct{}{}:
 	default:

@@ -62,7 +62,7 @@ const (
 const Heartbeat = 5 * time.Second
 
 // To find what has changed below a prefix takes time that grows with the number of its keys. So much longer is the pause
-// after it, at least.
+// after it, but no longer than a heartbeat.
 const (
 	pauseFactor = 4
 	pauseMin    = 10 * time.Millisecond
@@ -78,12 +78,13 @@ type Source struct {
 // A following is one Follow under way.
 type following struct {
 	*Follow
-	source   *Source
-	az       acl.Authorizer
-	send     func(*Page) error
-	tx       *state.Tx // what was last sent is of this state
-	epoch  string    // of it; "" until something was sent
-	since  uint64    // its index
+	source *Source
+	az     acl.Authorizer
+	send   func(*Page) error
+	tx     *state.Tx     // what was last sent is of this state
+	epoch  string        // of it; "" until something was sent
+	since  uint64        // its index
+	held   time.Duration // how long send has blocked since the last pause
 }
 
 // Follow sends what q asks for until ctx ends, send fails, this server loses its leader, or the token may not read all of
@@ -96,7 +97,12 @@ func (s *Source) Follow(ctx context.Context, resolve func(context.Context) (acl.
 	if _, err := s.Log.Fresh(ctx, state.ReadOptions{}); err != nil {
 		return err
 	}
-	f := &following{Follow: q, source: s, send: send}
+	f := &following{Follow: q, source: s}
+	f.send = func(p *Page) error {
+		begun := time.Now()
+		defer func() { f.held += time.Since(begun) }()
+		return send(p)
+	}
 	for {
 		if f.az == nil || !acl.Fresh(f.az) {
 			var err error
@@ -108,10 +114,12 @@ func (s *Source) Follow(ctx context.Context, resolve func(context.Context) (acl.
 			}
 		}
 		begun := time.Now()
+		f.held = 0
 		if err := f.advance(); err != nil {
 			return err
 		}
-		if err := f.wait(ctx, max(pauseMin, pauseFactor*time.Since(begun))); err != nil {
+		busy := time.Since(begun) - f.held
+		if err := f.wait(ctx, min(max(pauseMin, pauseFactor*busy), Heartbeat)); err != nil {
 			return err
 		}
 	}

@@ -79,6 +79,13 @@ func (a *account) progress(p *Progress) {
 	a.status.Index, a.status.Cursor, a.status.Upstream = p.Index, p.Cursor, p.Upstream
 }
 
+// heard notes an index that the source has told of.
+func (a *account) heard(index uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status.SourceIndex = index
+}
+
 // copying notes that all keys are compared.
 func (a *account) copying() {
 	a.mu.Lock()
@@ -98,13 +105,13 @@ func (a *account) wrote(p *Progress, written, deleted int) {
 	a.status.Deleted += uint64(deleted)
 }
 
-// synced notes that the copy is like its source at an index, and tells whether that is news.
-func (a *account) synced(index uint64) bool {
+// synced notes that the copy is like its source, and tells whether that is news.
+func (a *account) synced() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	news := a.status.State != Following
 	now := time.Now()
-	a.status.State, a.status.SourceIndex, a.status.Synced = Following, index, &now
+	a.status.State, a.status.Synced = Following, &now
 	return news
 }
 
