@@ -256,7 +256,8 @@ func (f *following) left(key string) bool {
 
 // denied is the error for a token that may not read all keys. It does not name one that the token may not know of.
 func (f *following) denied() error {
-	return rpc.Errorf(rpc.PermissionDenied, "Permission denied: token with AccessorID '%s' may not read all keys below %q; give it 'key_prefix:read' on that, or exclude what it may not read", f.az.Accessor(), f.Prefix)
+	return rpc.Errorf(rpc.PermissionDenied, "Permission denied: the token, with AccessorID '%s', may not read all keys below %q: give it 'key_prefix:read' on that, or exclude what it may not read",
+		f.az.Accessor(), f.Prefix)
 }
 
 // add puts an entry into a page, and sends that if it is full.
