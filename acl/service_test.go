@@ -456,12 +456,36 @@ func BenchmarkResolve(b *testing.B) {
 	}
 }
 
+// What a claim holds is never read as part of a selector, or of the name that a rule binds to.
 func FuzzSelector(f *testing.F) {
-	f.Add("value.team == ops", "svc-${value.sub}")
-	f.Fuzz(func(t *testing.T, selector, name string) {
-		if len(selector) < 200 && checkSelector("jwt", selector) == nil {
-			_, _ = keeper(jwtFields{map[string]string{"team": "ops"}, nil})(selector)
+	for _, selector := range []string{"", "value.team == ops", `value.team != "o\"ps" and ops not in list.groups`, "not (value.team matches `^o+` or list.groups is empty)",
+		"value.none == x", "list.groups contains `a b`", "serviceaccount.name == web", "value.team ==", "((", `value.team != ""`} {
+		f.Add(selector, "svc-${value.sub}", "ops")
+	}
+	for _, claim := range []string{"dev", "", `ops" or "a" == "a`, "` or value.team != `", "x or value.team != x", "${value.sub}", "${", "}", `\`, `\"`, "ops\n", "\x00", "\xff", "not"} {
+		f.Add("value.team == ops", claim, claim)
+	}
+	f.Fuzz(func(t *testing.T, selector, name, claim string) {
+		fields := jwtFields{map[string]string{"team": claim, "sub": "x"}, map[string][]string{"groups": {"a", claim}}}
+		keeps := keeper(fields)
+		for expression, want := range map[string]bool{
+			"value.team == ops": claim == "ops", `value.sub == x and value.team != "ops"`: claim != "ops",
+			"ops in list.groups": claim == "ops", `value.team == ""`: claim == "",
+		} {
+			if kept, err := keeps(expression); err != nil || kept != want {
+				t.Errorf("%s with %q: %v, %v", expression, claim, kept, err)
+			}
 		}
-		_, _ = interpolate(name, map[string]string{"value.sub": "x"})
+		values := map[string]string{"value.sub": "x", "value.team": claim}
+		if bound, err := interpolate("a-${value.team}-${value.sub}", values); err != nil || bound != "a-"+claim+"-x" {
+			t.Errorf("bound to %q, %v", bound, err)
+		}
+		if len(selector) < 200 && checkSelector("jwt", selector) == nil {
+			_, _ = keeps(selector)
+		}
+		if len(selector) < 200 && checkSelector("kubernetes", selector) == nil {
+			_, _ = keeper(kubernetesFields{})(selector)
+		}
+		_, _ = interpolate(name, values)
 	})
 }
