@@ -91,6 +91,9 @@ func shownValue(v reflect.Value, secret bool) any {
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
 		return shownValue(v.Elem(), false)
 	case reflect.Struct:
 		return shownStruct(v)
