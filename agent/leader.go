@@ -30,6 +30,7 @@ func (s *server) duties() []duty {
 		{"make backups", s.backUp},
 		{"copy ACLs", s.copyACLs},
 		{"copy configuration entries", s.copyEntries},
+		{"copy keys of other datacenters", s.services.replicas.Run},
 	}
 }
 

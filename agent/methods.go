@@ -9,6 +9,7 @@ import (
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	"lictor/kvreplication"
 	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -28,6 +29,7 @@ type services struct {
 	event      *event.Service
 	gossip     *gossip.Service
 	kv         *kv.Service
+	replicas   *kvreplication.Manager
 	query      *prepared.Keeper
 	raft       *raftstore.Service
 	session    *session.Service
@@ -71,6 +73,7 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, gossip.KeyringMethod, s.gossip.Keyring)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
+	rpc.Handle(r, kvreplication.StatusMethod, s.replicas.Status)
 	rpc.Handle(r, prepared.CreateMethod, s.query.Create)
 	rpc.Handle(r, prepared.UpdateMethod, s.query.Update)
 	rpc.Handle(r, prepared.DeleteMethod, s.query.Delete)

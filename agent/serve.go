@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"lictor/ca"
+	"lictor/kvreplication"
 	"lictor/rpc"
 	"lictor/view"
 )
@@ -121,6 +122,8 @@ func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) e
 		})
 	case leaderMethod:
 		return s.tellLeader(ctx, send)
+	case kvreplication.FollowMethod:
+		return s.feed(ctx, r, send)
 	}
 	return rpc.Errorf(rpc.NotImplemented, "unknown stream %q", r.Method)
 }

@@ -11,6 +11,7 @@ import (
 	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/kvreplication"
 	"lictor/query"
 	"lictor/session"
 	"lictor/state"
@@ -64,6 +65,8 @@ var commands = []command{
 	{45, "config_entry.copy", func() state.Command { return new(configentry.Copy) }},
 	{21, "kvs", func() state.Command { return new(kv.Expire) }},
 	{22, "backup", func() state.Command { return new(backup.Note) }},
+	{26, "kv-replication", func() state.Command { return new(kvreplication.Configure) }},
+	{27, "kvs", func() state.Command { return new(kvreplication.Batch) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

@@ -16,7 +16,7 @@ var levels = map[string]int{
 	"claims": 2,
 	"acl":    3,
 	"kv":     4, "catalog": 4, "coordinate": 4, "event": 4, "ca": 4, "backup": 4,
-	"session": 5, "configentry": 5, "query": 6, "txn": 6, // query and txn name sessions
+	"session": 5, "configentry": 5, "kvreplication": 5, "query": 6, "txn": 6, // query and txn name sessions
 	"raftstore": 7, "gossip": 7, "health": 7, "view": 7,
 	"httpapi": 8, "dnsserver": 8, "ui": 8,
 	"config": 9, "agent/logging": 9, "agent/remote": 9,
