@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lictor/claims"
 	"lictor/filter"
 	"lictor/rpc"
 	"lictor/state"
@@ -253,7 +254,7 @@ func checkSelector(kind, selector string) error {
 	if kind == "kubernetes" {
 		_, err = filter.Parse[kubernetesFields](selector)
 	} else {
-		_, err = filter.Parse[jwtFields](selector)
+		_, err = filter.Parse[claims.Claims](selector)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"lictor/claims"
 	"lictor/rpc"
 	"lictor/state"
 )
@@ -31,7 +32,6 @@ var (
 	LoginMethod             = rpc.Method[Login, *Token]{Name: "ACL.Login"}
 	LogoutMethod            = rpc.Method[struct{}, bool]{Name: "ACL.Logout"}
 	ExplainMethod           = rpc.Method[Question, *Explanation]{Name: "ACL.Explain", Anywhere: true, Repeatable: true}
-	SelfMethod              = rpc.Method[struct{}, *Token]{Name: "ACL.TokenSelf", Anywhere: true, Repeatable: true}
 	ResolveMethod           = rpc.Method[struct{}, *Resolution]{Name: "ACL.Resolve", Anywhere: true, Repeatable: true}
 )
 
@@ -84,7 +84,7 @@ type Authority struct {
 	// NoBootstrap refuses to bootstrap at all.
 	NoBootstrap bool
 	// Keys are the keys of issuers that auth methods fetch.
-	Keys Keys
+	Keys claims.Keys
 }
 
 // require refuses who has not the access to ACLs, once it is known that there are any.
@@ -215,18 +215,6 @@ func (s *Authority) Bootstrap(ctx context.Context, _ Authorizer, b *Bootstrap) (
 		s.Forget()
 	}
 	return shown(s.Log.DB().Read().Unwatched(), t), nil
-}
-
-// Self is the caller's own token.
-func (s *Authority) Self(_ context.Context, az Authorizer, _ *struct{}) (*Token, error) {
-	if !s.Enabled {
-		return nil, ErrDisabled
-	}
-	tx := s.Log.DB().Read().Unwatched()
-	if t := Tokens.Get(tx, az.Accessor()); az.Accessor() != "" && t != nil {
-		return shown(tx, t), nil
-	}
-	return nil, errNoToken
 }
 
 // shown is a token as clients see it: links have the names of the moment, and those that lead nowhere are left out.

@@ -343,7 +343,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(acl.LoginMethod, acl.Login{}))
 	add(method(acl.LogoutMethod, struct{}{}))
 	add(method(acl.ExplainMethod, acl.Question{Resource: "key", Access: "read"}))
-	add(method(acl.SelfMethod, struct{}{}))
+	add(query(acl.SelfQuery, acl.Self{}))
 	add(method(acl.ResolveMethod, struct{}{}))
 	add(query(acl.TokenQuery, acl.OneToken{AccessorID: acl.AnonymousID}))
 	add(query(acl.TokensQuery, acl.ListTokens{}))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/claims"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/state"
@@ -95,7 +96,7 @@ func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.Allo
 
 // newAuthority makes what answers for ACLs on a server.
 func (a *Agent) newAuthority(log state.Log) *acl.Authority {
-	s := &acl.Authority{Log: log, Datacenter: a.cfg.Node.Datacenter, Enabled: a.cfg.ACL.Enabled, Defaults: a.aclDefaults(), NoBootstrap: a.cfg.ACL.MSPDisableBootstrap, Keys: acl.Remembering()}
+	s := &acl.Authority{Log: log, Datacenter: a.cfg.Node.Datacenter, Enabled: a.cfg.ACL.Enabled, Defaults: a.aclDefaults(), NoBootstrap: a.cfg.ACL.MSPDisableBootstrap, Keys: claims.Remembering()}
 	if dir := a.dataDir(); dir != "" {
 		path := filepath.Join(dir, "acl-bootstrap-reset")
 		s.ResetIndex = func() uint64 {

@@ -52,7 +52,6 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, acl.LoginMethod, s.acl.Login)
 	rpc.Handle(r, acl.LogoutMethod, s.acl.Logout)
 	rpc.Handle(r, acl.ExplainMethod, s.acl.Explain)
-	rpc.Handle(r, acl.SelfMethod, s.acl.Self)
 	rpc.Handle(r, acl.ResolveMethod, s.acl.Resolve)
 	rpc.Handle(r, ca.SettingsMethod, s.ca.Settings)
 	rpc.Handle(r, ca.SetSettingsMethod, s.ca.SetSettings)
@@ -95,6 +94,7 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 // queries is THE list of queries that servers answer.
 func (s *services) queries(v *view.Views) {
 	view.Handle(v, acl.TokenQuery, s.acl.Token)
+	view.Handle(v, acl.SelfQuery, s.acl.Self)
 	view.Handle(v, acl.TokensQuery, s.acl.Tokens)
 	view.Handle(v, acl.PolicyQuery, s.acl.Policy)
 	view.Handle(v, acl.PoliciesQuery, s.acl.Policies)

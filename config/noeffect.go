@@ -18,8 +18,6 @@ func notYet() []NoEffect {
 		{"acl.tokens.replication", "several datacenters"},
 		{"acl.tokens.managed_service_provider", "clusters run for others"},
 		{"auto_config.authorization.static.allow_reuse", "tokens for one use"},
-		{"auto_config.authorization.static.expiration_leeway", "tokens that never expire"},
-		{"auto_config.authorization.static.not_before_leeway", "tokens that never expire"},
 		{"cache", "cache of the agent"},
 		{"connect.ca_config", "settings of the certificate authority"},
 		{"connect.ca_provider", "other certificate authorities"},
