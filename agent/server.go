@@ -41,6 +41,8 @@ type server struct {
 	count      *callCounts
 	voters     voters
 	federation *federation
+	acls       copying
+	entries    copying
 	promise    promise
 	pacer      pacer
 	gathered   time.Time // when all expected servers were there; belongs to startBootstrap
@@ -100,6 +102,7 @@ func (a *Agent) openServer() error {
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
 	rpc.Handle(&s.registry, ca.IntroduceMethod, introducer.introduce)
 	a.caller, a.snapshots = s, s
+	s.openCopies()
 	s.federation = newFederation(a)
 	a.views = view.New(view.Config{Log: &held{s.node, s}, Source: s.federation, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
@@ -107,6 +110,7 @@ func (a *Agent) openServer() error {
 	view.Observe(a.views, catalog.ServiceNodesQuery, catalog.NewLookups(a.metrics).Count)
 	a.metrics.Collect((&stateGauges{db: s.node.DB(), datacenter: a.cfg.Node.Datacenter}).collect)
 	s.startBackupMetrics(a.metrics)
+	a.metrics.Collect(s.services.replicaGauges)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
 	calls.Serve()
@@ -211,6 +215,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
 		kv:         &kv.Service{Log: node, Expiry: keys},
+		replicas:   a.newReplicas(node),
 		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Remotes: otherDatacenters{a}, Resolve: a.captured(),
 			Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
@@ -257,6 +262,9 @@ func (a *Agent) serverAddress(id string) (string, bool) {
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
 	kind, _ := s.registry.Traits(method)
+	if err := s.toPrimary(&h, method, args); err != nil {
+		return err
+	}
 	if s.agent.route.abroad(h) {
 		body, err := rpc.Append(nil, args)
 		if err != nil {

@@ -32,6 +32,7 @@ type Config struct {
 	Internal  Internal  `config:",inline"`
 	Backup    Backup    `config:"snapshot_agent"`
 	AtRest    AtRest    `config:"encryption_at_rest"`
+	Replicate Replicate `config:",inline"`
 	Paid      Paid      `config:",inline"`
 }
 
@@ -112,4 +113,5 @@ func (c *Config) check(r *report) {
 	c.AtRest.check(r, c.Node.DataDir)
 	c.Federate.check(r, c)
 	c.Gossip.checkTransport(r, c)
+	c.Replicate.check(r, c)
 }

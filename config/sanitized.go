@@ -90,6 +90,11 @@ func shownValue(v reflect.Value, secret bool) any {
 		return fmt.Sprint(x)
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		return shownValue(v.Elem(), false)
 	case reflect.Struct:
 		return shownStruct(v)
 	case reflect.Slice:

@@ -12,11 +12,11 @@ import (
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
 	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0, "atrest": 0,
-	"filter": 1, "watch": 1,
+	"filter": 1, "watch": 1, "replica": 1,
 	"claims": 2,
 	"acl":    3,
 	"kv":     4, "catalog": 4, "coordinate": 4, "event": 4, "ca": 4, "backup": 4,
-	"session": 5, "configentry": 5, "query": 6, "txn": 6, // query and txn name sessions
+	"session": 5, "configentry": 5, "kvreplication": 5, "query": 6, "txn": 6, // query and txn name sessions
 	"raftstore": 7, "gossip": 7, "health": 7, "view": 7,
 	"httpapi": 8, "dnsserver": 8, "ui": 8,
 	"config": 9, "agent/logging": 9, "agent/remote": 9,
