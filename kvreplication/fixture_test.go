@@ -110,7 +110,7 @@ func (s *site) copies(feeds ...Feed) {
 
 // from is a feed of rules, each as "source>destination -excluded".
 func from(datacenter string, texts ...string) Feed {
-	f := Feed{Compare: 24 * time.Hour}
+	f := Feed{Compare: 2 * time.Hour}
 	for _, text := range texts {
 		words := strings.Split(text, " -")
 		source, destination, _ := strings.Cut(words[0], ">")
