@@ -30,7 +30,6 @@ func (s *Authority) Own(r *rpc.Registry[Authorizer]) {
 	rpc.Own(r, CloneTokenMethod, func(_ rpc.Header, c *Clone) bool { return !s.localAccessor(c.AccessorID) })
 	rpc.Own(r, DeleteTokenMethod, func(_ rpc.Header, q *ByID) bool { return !s.localAccessor(q.ID) })
 	rpc.Own(r, LogoutMethod, func(h rpc.Header, _ *struct{}) bool { return !s.LocalSecret(h.Token) })
-	rpc.Own(r, SelfMethod, func(h rpc.Header, _ *struct{}) bool { return !s.TokensCopied && !s.LocalSecret(h.Token) })
 }
 
 // localAccessor tells whether an accessor is that of a local token.

@@ -20,6 +20,7 @@ import (
 	"lictor/kv"
 	prepared "lictor/query"
 	"lictor/raftstore"
+	"lictor/replica"
 	"lictor/rpc"
 	"lictor/session"
 	"lictor/state"
@@ -162,6 +163,10 @@ func (r *realm) demands(t *testing.T) map[string]wired {
 	called(d, acl.LoginMethod, acl.Login{AuthMethod: "none"}, demand{open: "whoever can prove something"})
 	called(d, acl.LogoutMethod, struct{}{}, demand{open: "to each its own"})
 	called(d, acl.ResolveMethod, struct{}{}, demand{open: "to each its own"})
+	called(d, acl.ResolveGlobalMethod, acl.Abroad{Datacenter: "dc2"}, demand{open: "to each its own"})
+	called(d, acl.ReplicationMethod, struct{}{}, demand{open: "as by Consul"})
+	called(d, replica.ListMethod, replica.Question{Kinds: []replica.Seen{{Kind: "acl-tokens"}}}, aclRead)
+	called(d, replica.FetchMethod, replica.Selection{Kind: "acl-tokens", Keys: []string{acl.AnonymousID}}, aclWrite(""))
 	called(d, acl.SetPolicyMethod, acl.PolicyChange{Policy: acl.Policy{Name: "mine"}}, aclWrite(""))
 	called(d, acl.DeletePolicyMethod, acl.ByID{ID: someID}, aclWrite(""))
 	called(d, acl.SetRoleMethod, acl.RoleChange{Role: acl.Role{Name: "mine"}}, aclWrite(""))

@@ -219,7 +219,7 @@ func TestTokensOfThePrimaryWithoutCopies(t *testing.T) {
 							t.Errorf("%s at %s: %d", unknown, n.Name, got)
 						}
 					}
-					if a := n.Ask("GET", "/v1/acl/token/self?token="+secret, ""); !a.OK() || !strings.Contains(a.Body, accessor) {
+					if a := n.Ask("GET", "/v1/acl/token/self?dc=dc1&token="+secret, ""); !a.OK() || !strings.Contains(a.Body, accessor) {
 						t.Errorf("%s: %d %s", n.Name, a.Status, a.Body)
 					}
 					if a := n.Ask("PUT", "/v1/acl/token", `{"Local": true}`); a.Status != 500 || a.Body != "Local tokens are disabled" {
