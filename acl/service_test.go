@@ -20,6 +20,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"lictor/claims"
 	"lictor/rpc"
 	"lictor/state"
 )
@@ -40,7 +41,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, Authority: &Authority{Log: log, Datacenter: "dc1", Enabled: true, Keys: Remembering()}}
+	h := &house{T: t, Authority: &Authority{Log: log, Datacenter: "dc1", Enabled: true, Keys: claims.Remembering()}}
 	h.resolver = &Resolver{DB: log.DB, Datacenter: "dc1", Context: t.Context()}
 	if err := h.Begin(t.Context(), rootSecret); err != nil {
 		t.Fatal(err)
@@ -239,8 +240,8 @@ func (i *issuer) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: b}))
 }
 
-func (i *issuer) sign(claims jwt.MapClaims) string {
-	t := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
+func (i *issuer) sign(c jwt.MapClaims) string {
+	t := jwt.NewWithClaims(jwt.SigningMethodES256, c)
 	t.Header["kid"] = i.id
 	s, _ := t.SignedString(i.key)
 	return s
@@ -284,11 +285,11 @@ func TestLoginByJWT(t *testing.T) {
 		return h.Login(t.Context(), DenyAll(), &Login{AuthMethod: method, BearerToken: bearer})
 	}
 	for _, m := range []string{"keys", "jwks", "oidc"} {
-		claims := good()
+		c := good()
 		if m == "oidc" {
-			claims["iss"] = i.server.URL
+			c["iss"] = i.server.URL
 		}
-		tok, err := login(m, i.sign(claims))
+		tok, err := login(m, i.sign(c))
 		if err != nil || len(tok.ServiceIdentities) != 1 || tok.ServiceIdentities[0].ServiceName != "svc-alice" || !h.resolve(tok.SecretID).Allow(Service, "svc-alice", Write) {
 			t.Fatalf("%s: %v, %v", m, tok, err)
 		}
@@ -308,7 +309,7 @@ func TestLoginByJWT(t *testing.T) {
 		"nonsense": "nonsense", "unsigned": unsigned, "signed with the public key": shared,
 		"expired": changed("exp", now-600), "of the future": changed("nbf", now+600), "for others": changed("aud", []string{"x"}), "of another issuer": changed("iss", "x"),
 		"without times": func() string { c := good(); delete(c, "exp"); return i.sign(c) }(),
-		"long":          strings.Repeat("a", maxBearer+1),
+		"long":          strings.Repeat("a", claims.MaxToken+1),
 	} {
 		if tok, err := login("keys", bearer); err == nil || rpc.CodeOf(err) != rpc.Internal {
 			t.Errorf("a token that is %s: %v, %v", what, tok, err)
@@ -466,7 +467,7 @@ func FuzzSelector(f *testing.F) {
 		f.Add("value.team == ops", claim, claim)
 	}
 	f.Fuzz(func(t *testing.T, selector, name, claim string) {
-		fields := jwtFields{map[string]string{"team": claim, "sub": "x"}, map[string][]string{"groups": {"a", claim}}}
+		fields := claims.Claims{Value: map[string]string{"team": claim, "sub": "x"}, List: map[string][]string{"groups": {"a", claim}}}
 		keeps := keeper(fields)
 		for expression, want := range map[string]bool{
 			"value.team == ops": claim == "ops", `value.sub == x and value.team != "ops"`: claim != "ops",

@@ -62,9 +62,6 @@ func newDistant(a *Agent, name string) *distant {
 	return r
 }
 
-func (r *distant) streaming() *room    { return &r.streams }
-func (r *distant) transferring() *room { return &r.transfers }
-
 // deliver makes attempts at one server after the other until one answers. Which of them is asked does not matter: each sends
 // on to its leader what is for that. Unless the call may be repeated, an attempt whose connection breaks under way is the
 // last. While all servers are out of reach it fails at once with a lostError.
@@ -73,6 +70,20 @@ func (r *distant) deliver(ctx context.Context, repeatable bool, try attempt) err
 		return r.shed(&r.calls)
 	}
 	defer r.calls.leave()
+	return r.each(repeatable, func(t rpc.Target) error { return r.route.once(ctx, t, try) })
+}
+
+// transfer lets do stream from or to one server after the other until it gets a connection.
+func (r *distant) transfer(do func(choose func() (rpc.Target, bool)) error) error {
+	if !r.transfers.take() {
+		return r.shed(&r.transfers)
+	}
+	defer r.transfers.leave()
+	return r.each(false, func(t rpc.Target) error { return do(func() (rpc.Target, bool) { return t, true }) })
+}
+
+// each is what deliver says, of attempts that somebody has made room for.
+func (r *distant) each(repeatable bool, try func(t rpc.Target) error) error {
 	lost := &lostError{r.name, nil}
 	if r.dark.Load() {
 		return lost
@@ -82,7 +93,7 @@ func (r *distant) deliver(ctx context.Context, repeatable bool, try attempt) err
 		if !ok {
 			break
 		}
-		err := r.route.once(ctx, t, try)
+		err := try(t)
 		var broken *rpc.ConnError
 		if !errors.As(err, &broken) {
 			r.roster.trust(t.ID)
@@ -179,11 +190,15 @@ func (r *distant) call(ctx context.Context, h rpc.Header, method string, args []
 
 // stream delivers what a server sends, until that ends.
 func (r *distant) stream(ctx context.Context, h rpc.Header, method string, args []byte, deliver func([]byte) error) error {
+	if !r.streams.take() {
+		return r.shed(&r.streams)
+	}
+	defer r.streams.leave()
 	t, ok := r.roster.best()
 	if !ok || r.dark.Load() {
 		return &lostError{r.name, nil}
 	}
-	return r.route.follow(ctx, t, h, method, args, deliver)
+	return r.plain(r.route.follow(ctx, t, h, method, args, deliver))
 }
 
 // shed turns away what is too much.

@@ -100,22 +100,27 @@ func (f *federation) open(name string) *distant {
 }
 
 // find finds the datacenter that a call is for. A call that another datacenter has sent here is sent on only if it is to go
-// through here, and that once.
+// through here, or is owned elsewhere, and that once. It is left as it is to be sent.
 func (f *federation) find(h *rpc.Header) (*distant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.others[h.Datacenter]
-	if r == nil || h.Direct || h.Hops > through {
+	if r == nil || h.Hops == directly {
 		return nil, rpc.ErrNoDatacenter
 	}
-	h.Hops = directly
+	if h.Hops != onward {
+		h.Hops = directly
+	}
+	h.Token = f.agent.carried(h.Token)
 	return r, nil
 }
 
-// What Header.Hops says of a call: that it is to be sent on once more, or not at all.
+// What Header.Hops says of a call: that it is to be sent on once more, or not at all; or that a datacenter which does not own
+// what it is about has sent it on to the one that does.
 const (
 	through  = 1
 	directly = 2
+	onward   = 3
 )
 
 // call brings an encoded call to another datacenter, through a third one if there is no other way.
@@ -201,46 +206,67 @@ func (f *federation) Follow(ctx context.Context, q *view.Ask, deliver func(*view
 // other way.
 func (f *federation) stream(ctx context.Context, h rpc.Header, method string, args []byte, deliver func([]byte) error) error {
 	from := h.Hops
-	err := f.long(&h, (*distant).streaming, func(r *distant) error { return r.stream(ctx, h, method, args, deliver) })
+	r, err := f.find(&h)
+	if err != nil {
+		return err
+	}
+	err = r.stream(ctx, h, method, args, deliver)
 	var lost *lostError
-	if from != 0 || !errors.As(err, &lost) {
-		return err
+	if from == 0 && errors.As(err, &lost) {
+		err = f.around(r, err, func(hub *distant) error {
+			round := h
+			round.Hops = through
+			return hub.stream(ctx, round, method, args, deliver)
+		})
 	}
-	f.mu.Lock()
-	r := f.others[h.Datacenter]
-	f.mu.Unlock()
-	if r == nil {
-		return err
-	}
-	return f.around(r, err, func(hub *distant) error {
-		round := h
-		round.Hops = through
-		return hub.stream(ctx, round, method, args, deliver)
-	})
+	return err
 }
 
 // save lets a server of another datacenter make an archive.
 func (f *federation) save(ctx context.Context, h rpc.Header, opts state.ReadOptions, w io.Writer, before func(uint64, state.ReadMeta)) error {
-	return f.long(&h, (*distant).transferring, func(r *distant) error { return r.route.save(ctx, r.roster.best, h, opts, w, before) })
+	return f.transfer(ctx, h, func(r *router, choose func() (rpc.Target, bool), h rpc.Header) error {
+		return r.save(ctx, choose, h, opts, w, before)
+	})
 }
 
 // restore sends an archive to another datacenter.
 func (f *federation) restore(ctx context.Context, h rpc.Header, archive io.Reader, report io.Writer) error {
-	return f.long(&h, (*distant).transferring, func(r *distant) error { return r.route.restore(ctx, r.roster.best, h, archive, report) })
+	return f.transfer(ctx, h, func(r *router, choose func() (rpc.Target, bool), h rpc.Header) error {
+		return r.restore(ctx, choose, h, archive, report)
+	})
 }
 
-// long does something that may take long, if there is room for it.
-func (f *federation) long(h *rpc.Header, where func(*distant) *room, do func(*distant) error) error {
-	r, err := f.find(h)
+// transfer lets a server of another datacenter have or give an archive. It goes through a third one if there is no other way. As
+// what has been streamed cannot be had again, a way is tried with a small call first.
+func (f *federation) transfer(ctx context.Context, h rpc.Header, do func(r *router, choose func() (rpc.Target, bool), h rpc.Header) error) error {
+	from := h.Hops
+	r, err := f.find(&h)
 	if err != nil {
 		return err
 	}
-	room := where(r)
-	if !room.take() {
-		return r.shed(room)
+	by := func(hub *distant, h rpc.Header) error {
+		return hub.transfer(func(choose func() (rpc.Target, bool)) error { return do(hub.route, choose, h) })
 	}
-	defer room.leave()
-	return r.plain(do(r))
+	err = by(r, h)
+	var lost *lostError
+	if from != 0 || !errors.As(err, &lost) {
+		return err
+	}
+	var outcome error
+	err = f.around(r, err, func(hub *distant) error {
+		round := h
+		round.Hops = through
+		_, err := hub.call(ctx, round, coordinate.NamesMethod.Name, nil, rpc.Traits{Repeatable: true})
+		if rpc.CodeOf(err) == rpc.NoDatacenter {
+			return err
+		}
+		outcome = by(hub, round)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return outcome
 }
 
 // wanDistance is how far a server of another datacenter is, as far as that is known.

@@ -55,7 +55,10 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if abroad {
+	if err := s.toPrimary(&r.Header, r.Method, r.Args); err != nil {
+		return nil, err
+	}
+	if s.agent.route.abroad(r.Header) {
 		return s.federation.call(ctx, r.Header, r.Method, r.Args, kind)
 	}
 	if kind.Anywhere || r.Direct || s.node.Leads() {

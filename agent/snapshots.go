@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -53,7 +54,12 @@ func (r *router) save(ctx context.Context, choose func() (rpc.Target, bool), h r
 		return errNoServers
 	}
 	out := &savedArchive{to: w, before: before}
-	if err := r.pool.Transfer(ctx, t, h, saveMethod, args, nil, out); err != nil {
+	err = r.pool.Transfer(ctx, t, h, saveMethod, args, nil, out)
+	var broken *rpc.ConnError
+	if errors.As(err, &broken) && broken.Sent {
+		return rpc.Errorf(rpc.Internal, "the server at %s went away before the archive was complete: %s", t.Address, broken.Err)
+	}
+	if err != nil {
 		return err
 	}
 	if out.have < saveHeader {
@@ -85,12 +91,12 @@ func (a *savedArchive) Write(p []byte) (int, error) {
 	return n + m, err
 }
 
-// restore sends an archive to the leader, and writes what it tells of it to report. Once some of it has been read there is
-// no second attempt.
+// restore sends an archive to the leader, and writes what it tells of it to report. Where the connection breaks under way the
+// error says that the outcome is not known.
 func (r *router) restore(ctx context.Context, choose func() (rpc.Target, bool), h rpc.Header, archive io.Reader, report io.Writer) error {
 	t, ok := choose()
 	if !ok {
 		return errNoServers
 	}
-	return r.pool.Transfer(ctx, t, h, restoreMethod, nil, archive, report)
+	return uncertain(r.pool.Transfer(ctx, t, h, restoreMethod, nil, archive, report), false)
 }

@@ -19,7 +19,7 @@ func (c *Config) Sanitized() map[string]any {
 	shown := map[string]any{}
 	flatten(reflect.ValueOf(c).Elem(), "", shown)
 	flatten(reflect.ValueOf(c.Network.Endpoints), "", shown)
-	for from, prefix := range map[*Tuning]string{&c.Gossip.LAN: "GossipLAN", &c.Gossip.WAN: "GossipWAN"} {
+	for from, prefix := range map[*Tuning]string{&c.Gossip.LAN: "GossipLAN", &c.Gossip.WAN.Tuning: "GossipWAN"} {
 		flatten(reflect.ValueOf(*from), prefix, shown)
 	}
 	shown["DNSAddrs"] = shownDNS(c.Network.Endpoints.DNS)

@@ -57,13 +57,19 @@ func newNetwork(t *testing.T) *network {
 	inside(t, bridge, "ip", "link", "add", "br0", "type", "bridge")
 	inside(t, bridge, "ip", "link", "set", "br0", "up")
 	inside(t, bridge, "ip", "addr", "add", n.address(1)+"/28", "dev", "br0")
-	f, err := os.Open(filepath.Join("/run/netns", bridge))
+	n.bridge = namespace(t, bridge)
+	return n
+}
+
+// namespace opens a network namespace by its name, until the test ends.
+func namespace(t *testing.T, name string) *os.File {
+	t.Helper()
+	f, err := os.Open(filepath.Join("/run/netns", name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	n.bridge = f
-	return n
+	return f
 }
 
 // reserve takes the first free block of addresses.
@@ -103,23 +109,32 @@ func (n *network) addHost(t *testing.T, name string) *host {
 
 // dial connects to a host from the namespace of the bridge.
 func (n *network) dial(ctx context.Context, kind, address string) (conn net.Conn, err error) {
+	err = within(n.bridge, func() error {
+		conn, err = new(net.Dialer).DialContext(ctx, kind, address)
+		return err
+	})
+	return conn, err
+}
+
+// within does something in a network namespace.
+func within(namespace *os.File, do func() error) error {
 	runtime.LockOSThread()
 	here, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		runtime.UnlockOSThread()
-		return nil, err
+		return err
 	}
 	defer here.Close()
-	if err := unix.Setns(int(n.bridge.Fd()), unix.CLONE_NEWNET); err != nil {
+	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
-		return nil, err
+		return err
 	}
-	conn, err = new(net.Dialer).DialContext(ctx, kind, address)
+	err = do()
 	if back := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET); back != nil {
 		panic(back) // the thread must not serve others
 	}
 	runtime.UnlockOSThread()
-	return conn, err
+	return err
 }
 
 // http is a client whose requests end after a time.
