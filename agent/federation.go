@@ -105,7 +105,7 @@ func (f *federation) find(h *rpc.Header) (*distant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.others[h.Datacenter]
-	if r == nil || h.Direct || h.Hops > through {
+	if r == nil || h.Hops > through {
 		return nil, rpc.ErrNoDatacenter
 	}
 	h.Hops = directly

@@ -12,7 +12,7 @@ import (
 type Header struct {
 	Token      string // secret; "" is the anonymous token
 	Datacenter string // "" is the caller's own
-	// Direct asks whoever receives the call to answer it or to refuse, but not to send it on: who sends it knows better.
+	// Direct asks whoever receives the call, in the datacenter it is for, to answer it or refuse, not to send it on: who sends it knows better.
 	Direct bool
 	// Hops is 0 until a server sends the call on to another datacenter, which then says how far it may still go; MaxHops at
 	// most.

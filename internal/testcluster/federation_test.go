@@ -3,7 +3,9 @@ package testcluster
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -33,6 +35,11 @@ func TestAgentsReachOtherDatacenters(t *testing.T) {
 				t.Errorf("%s: event: %d %s", n.Name, a.Status, a.Body)
 			}
 			f.DC(2).Eventually("the event comes", func() bool { return strings.Count(f.DC(2).Node("dc2-c1").Get("/v1/event/list"), "deploy") == i+1 })
+			for _, mode := range []string{"", "&stale"} {
+				if a := n.Ask("GET", "/v1/operator/raft/configuration?dc=dc2"+mode, ""); !a.OK() || strings.Count(a.Body, `"Node":"dc2-`) != 2 {
+					t.Errorf("%s: servers of dc2 with %s: %d %s", n.Name, mode, a.Status, a.Body)
+				}
+			}
 			archive := n.Ask("GET", "/v1/snapshot?dc=dc2", "")
 			if !archive.OK() || len(archive.Body) < 100 {
 				t.Errorf("%s: archive: %d", n.Name, archive.Status)
@@ -301,5 +308,83 @@ func TestARequestGoesRoundACutLink(t *testing.T) {
 		}
 		f.Part(2, 3) // nobody reaches it now, and nobody sends a request in a circle
 		f.DC(1).Eventually("there is no way", func() bool { return strings.HasPrefix(f.DC(1).Leader().far(3, "k"), "No path") })
+	})
+}
+
+// The servers of another datacenter are replaced one after the other, and requests go on all the while, from everywhere.
+func TestServersElsewhereAreReplacedOneByOne(t *testing.T) {
+	Federate(t, 3, 1, 1, `autopilot { server_stabilization_time = "1s" }`, func(f *Federation) {
+		there := f.DC(2)
+		there.Add("dc2-s2", true)
+		there.Add("dc2-s3", true)
+		there.Eventually("three vote", func() bool { return len(there.Voters()) == 3 })
+		f.Settled()
+		var running sync.WaitGroup
+		stop := make(chan struct{})
+		for _, n := range slices.Concat(f.DC(1).Running(), f.DC(3).Running()) {
+			running.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					case <-time.After(100 * time.Millisecond):
+					}
+					value := fmt.Sprint(i)
+					if a := n.Ask("PUT", "/v1/kv/of-"+n.Name+"?dc=dc2", value); !a.OK() {
+						t.Errorf("%s writes %s: %d %s", n.Name, value, a.Status, a.Body)
+					}
+					if got := n.far(2, "of-"+n.Name); got != value {
+						t.Errorf("%s wrote %s and read %q", n.Name, value, got)
+					}
+				}
+			})
+		}
+		for i := range 3 {
+			fresh := there.Add(fmt.Sprintf("dc2-s%d", i+4), true)
+			there.Eventually("the new server votes", func() bool { return slices.Contains(there.Voters(), fresh.Name) })
+			there.Node(fmt.Sprintf("dc2-s%d", i+1)).Quit()
+			there.Eventually("three vote", func() bool { return len(there.Voters()) == 3 })
+		}
+		f.DC(1).Sleep(5 * time.Second)
+		close(stop)
+		running.Wait()
+	})
+}
+
+// A prepared query leaves a datacenter whose machines have all lost power once that is noticed, and comes back.
+func TestAPreparedQueryLeavesALostDatacenter(t *testing.T) {
+	Federate(t, 3, 1, 1, "", func(f *Federation) {
+		for i := range f.All[1:] {
+			body := fmt.Sprintf(`{"Node": "ext%d", "Address": "10.9.9.9", "Service": {"Service": "web", "Port": 80}}`, i+2)
+			if a := f.DC(i+2).Leader().Ask("PUT", "/v1/catalog/register", body); !a.OK() {
+				t.Fatal(a.Body)
+			}
+		}
+		body := `{"Name": "q", "Service": {"Service": "web", "Failover": {"Datacenters": ["dc2", "dc3"]}}}`
+		if a := f.DC(1).Leader().Ask("POST", "/v1/query", body); !a.OK() {
+			t.Fatal(a.Body)
+		}
+		const within = 12 * time.Second // a silent connection is dead after eight seconds at most, and then one dial has three
+		answered := func(node string) {
+			t.Helper()
+			begun := time.Now()
+			for _, n := range f.DC(1).Running() {
+				f.DC(1).Eventually("the query gives "+node, func() bool { return strings.Contains(n.Get("/v1/query/q/execute"), `"`+node+`"`) })
+			}
+			if took := time.Since(begun); took > within {
+				t.Errorf("the query gives %s after %s", node, took)
+			}
+		}
+		answered("ext2")
+		lost := f.DC(2).Running()
+		for _, n := range lost {
+			n.Kill()
+		}
+		answered("ext3")
+		for _, n := range lost {
+			n.Start()
+		}
+		f.DC(2).Leader()
+		answered("ext2")
 	})
 }
