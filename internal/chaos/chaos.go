@@ -17,4 +17,7 @@
 // writes to a register, in a transaction that checks its session and shows the lock. What has to hold: whoever has lost a lock
 // never writes under it again, and CreateIndex and LockIndex of a lock, which fence its holders, only grow, in the time of the
 // clients as in the order of the log.
+//
+// Datacenters are joined by a wan of TUN devices, whose links this process makes late, lossy or dead; what has to hold there is said
+// by the tests themselves.
 package chaos

@@ -4,13 +4,16 @@ package chaos
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,7 +46,7 @@ func federate(t *testing.T, number int, l link) *federation {
 	for i := range number {
 		hosts = append(hosts, []*host{n.addHost(t, fmt.Sprintf("s%d", i+1)), n.addHost(t, fmt.Sprintf("c%d", i+1))})
 	}
-	f.wan = newWAN(t, n, hosts...)
+	f.wan = newWAN(t, hosts...)
 	var hubs []string
 	for i, h := range hosts {
 		for j := range i {
@@ -84,6 +87,9 @@ func TestFederation(t *testing.T) {
 			f.failover(t)
 			f.linkCut(t)
 			f.hang(t)
+			if number > 2 {
+				f.archives(t)
+			}
 			for _, text := range append(f.ended(), f.suspicious()...) {
 				t.Error(text)
 			}
@@ -121,6 +127,9 @@ func (f *federation) converge(t *testing.T) {
 	t.Logf("each agent reaches each datacenter %s after it", time.Since(f.begun).Round(time.Millisecond))
 }
 
+// quiet is the part of the requests that is compared: what is slower may be so because this machine was busy, or a packet was lost.
+const quiet = 0.1
+
 // latency compares forwarded requests with the round-trip time of the link.
 func (f *federation) latency(t *testing.T) {
 	t.Helper()
@@ -133,7 +142,7 @@ func (f *federation) latency(t *testing.T) {
 	for _, a := range []*agent{f.sites[0].server, f.sites[0].client} {
 		all := f.times(t, a, "/v1/kv/far?dc=dc2", 100)
 		t.Logf("%-34s %s", "read of another datacenter at "+a.name, percentiles(all))
-		if over := quantile(all, 0.5) - quantile(link, 0.5); over > 5*time.Millisecond {
+		if over := quantile(all, quiet) - quantile(link, quiet); over > 5*time.Millisecond {
 			t.Errorf("a forwarded read at %s costs %s more than the round trip", a.name, over)
 		}
 	}
@@ -172,7 +181,7 @@ func (f *federation) failover(t *testing.T) {
 	f.await(t, "the datacenter is back", time.Minute, func() error {
 		var found []any
 		if err := f.get(lost.server, "/v1/health/service/web?passing", &found); err != nil || len(found) == 0 {
-			return fmt.Errorf("%v %w", found, err)
+			return fmt.Errorf("%d instances: %v", len(found), err)
 		}
 		return nil
 	})
@@ -212,7 +221,7 @@ func (f *federation) lookup(a *agent, name string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, kind, _ string) (net.Conn, error) {
-		return f.cluster.network.dial(ctx, kind, a.address+":8600")
+		return f.network.dial(ctx, kind, a.address+":8600")
 	}}
 	all, err := resolver.LookupHost(ctx, name)
 	var none *net.DNSError
@@ -243,7 +252,7 @@ func (f *federation) linkCut(t *testing.T) {
 		f.await(t, "a request goes round a cut link", 2*probe, func() error { return f.get(here.client, "/v1/kv/far?dc=dc2", new([]any)) })
 		direct, round := f.roundTrips(t, here.server.host, f.sites[2].server.host, 50), f.times(t, here.client, "/v1/kv/far?dc=dc2", 50)
 		t.Logf("%-34s %s", "read that goes round", percentiles(round))
-		if over := quantile(round, 0.5) - 2*quantile(direct, 0.5); over > 5*time.Millisecond {
+		if over := quantile(round, quiet) - 2*quantile(direct, quiet); over > 5*time.Millisecond {
 			t.Errorf("a read that goes round costs %s more than two round trips", over)
 		}
 	}
@@ -275,7 +284,7 @@ func (f *federation) hang(t *testing.T) {
 	}
 	signal(syscall.SIGSTOP)
 	defer signal(syscall.SIGCONT)
-	done := make(chan error, 200) // who is held up by the datacenter
+	done := make(chan error, 100) // who is held up by the datacenter
 	for i := range cap(done) {
 		go func() {
 			_, _, err := f.call("GET", fmt.Sprintf("%s/v1/kv/far%d?dc=dc2", here.client.url(), i), "")
@@ -288,7 +297,7 @@ func (f *federation) hang(t *testing.T) {
 		link := f.roundTrips(t, here.server.host, f.sites[2].server.host, 50)
 		third := f.times(t, here.client, "/v1/kv/far?dc=dc3", 50)
 		t.Logf("%-34s %s", "read of a third datacenter", percentiles(third))
-		if over := quantile(third, 0.5) - quantile(link, 0.5); over > 5*time.Millisecond {
+		if over := quantile(third, quiet) - quantile(link, quiet); over > 5*time.Millisecond {
 			t.Errorf("a read of a third datacenter costs %s more than the round trip", over)
 		}
 	}
@@ -308,21 +317,123 @@ func (f *federation) hang(t *testing.T) {
 	f.await(t, "it is reached again", 2*probe, func() error { return f.get(here.client, "/v1/kv/far?dc=dc2", new([]any)) })
 }
 
+// archives saves and restores a datacenter that is reached only through a third one, and cuts that way in the middle.
+func (f *federation) archives(t *testing.T) {
+	t.Helper()
+	here, there := f.sites[0], f.sites[1]
+	for i := range 2 {
+		value := make([]byte, 500<<10)
+		_, _ = rand.Read(value)
+		if status, body, err := f.call("PUT", fmt.Sprintf("%s/v1/kv/big%d", there.server.url(), i), string(value)); err != nil || status != http.StatusOK {
+			t.Fatal(status, string(body), err)
+		}
+	}
+	f.part(1, 2, true)
+	defer f.part(1, 2, false)
+	whole, half := filepath.Join(f.dir, "whole.snap"), filepath.Join(f.dir, "half.snap")
+	f.await(t, "an archive comes round a cut link", time.Minute, func() error { return f.cli(here.client, "snapshot", "save", "-datacenter=dc2", whole) })
+	f.put(t, there.server, "since")
+	for _, args := range [][]string{{"save", "-datacenter=dc2", half}, {"restore", "-datacenter=dc2", whole}} {
+		f.await(t, "dc2 is reached", time.Minute, func() error { return f.get(here.client, "/v1/kv/since?dc=dc2", new([]any)) })
+		time.AfterFunc(1500*time.Millisecond, func() { f.part(2, 3, true) }) // a megabyte takes longer over links that lose packets
+		begun := time.Now()
+		err := f.cli(here.client, append([]string{"snapshot"}, args...)...)
+		if took := time.Since(begun); err == nil || took > 30*time.Second {
+			t.Errorf("a link was cut under snapshot %s: %v after %s", args[0], err, took)
+		}
+		t.Logf("a link is cut under snapshot %s: after %s: %v", args[0], time.Since(begun).Round(time.Millisecond), err)
+		f.part(2, 3, false)
+	}
+	if left, err := filepath.Glob(half + "*"); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+	if err := f.get(there.server, "/v1/kv/since", new([]any)); err != nil {
+		t.Errorf("half an archive was restored: %v", err)
+	}
+	f.await(t, "an archive goes round a cut link", time.Minute, func() error { return f.cli(here.client, "snapshot", "restore", "-datacenter=dc2", whole) })
+	if err := f.get(there.server, "/v1/kv/since", new([]any)); err == nil {
+		t.Error("an archive was not restored")
+	}
+}
+
+// cli runs a command of the command line against an agent.
+func (f *federation) cli(a *agent, args ...string) error {
+	return try("ip", append([]string{"netns", "exec", f.network.prefix + "net", "env", "CONSUL_HTTP_ADDR=" + a.url(), lictor()}, args...)...)
+}
+
+// TestFederationCost prints what requests to another datacenter cost beside the round trip, over links with and without delay.
+func TestFederationCost(t *testing.T) {
+	f := federate(t, 2, link{})
+	f.converge(t)
+	f.put(t, f.sites[1].server, "far")
+	f.put(t, f.sites[0].server, "far")
+	const number = 30
+	for _, delay := range []time.Duration{0, 40 * time.Millisecond} {
+		f.join(1, 2, link{delay: delay})
+		link := f.roundTrips(t, f.sites[0].server.host, f.sites[1].server.host, number)
+		lines := []string{"round trip: " + percentiles(link)}
+		for _, a := range []*agent{f.sites[0].server, f.sites[0].client} {
+			for _, path := range []string{"/v1/kv/far", "/v1/kv/far?dc=dc2", "/v1/kv/far?dc=dc2&consistent", "/v1/health/service/consul?dc=dc2"} {
+				lines = append(lines, fmt.Sprintf("%s %-34s %s", a.name, path, percentiles(f.times(t, a, path, number))))
+			}
+			lines = append(lines, fmt.Sprintf("%s %-34s %s", a.name, "wake-up after a write, one way", percentiles(f.wakeUps(t, a, number))))
+		}
+		t.Log("\n" + strings.Join(lines, "\n"))
+	}
+}
+
+// wakeUps measures how long after a write in dc2 was acknowledged there a read ends that waits for it at an agent.
+func (f *federation) wakeUps(t *testing.T, a *agent, number int) (all []time.Duration) {
+	t.Helper()
+	wait := func(index string) (string, error) {
+		answer, err := f.http.Get(a.url() + "/v1/kv/far?dc=dc2&wait=20s&index=" + index)
+		if err != nil {
+			return "", err
+		}
+		return answer.Header.Get("X-Consul-Index"), answer.Body.Close()
+	}
+	index, err := wait("0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range number {
+		type end struct {
+			at    time.Time
+			index string
+			err   error
+		}
+		woken := make(chan end, 1)
+		go func() {
+			index, err := wait(index)
+			woken <- end{time.Now(), index, err}
+		}()
+		time.Sleep(200 * time.Millisecond) // it waits by now
+		url := f.sites[1].server.url() + "/v1/kv/far"
+		if status, body, err := f.call("PUT", url, strconv.Itoa(i)); err != nil || status != http.StatusOK {
+			t.Fatal(status, string(body), err)
+		}
+		written := time.Now()
+		e := <-woken
+		if e.err != nil {
+			t.Fatal(e.err)
+		}
+		index, all = e.index, append(all, e.at.Sub(written))
+	}
+	return all
+}
+
 // await waits until try finds nothing wrong, and prints how long that took.
 func (f *federation) await(t *testing.T, what string, patience time.Duration, try func() error) {
 	t.Helper()
 	begun := time.Now()
-	for {
-		err := try()
-		if err == nil {
-			break
-		}
-		if time.Since(begun) > patience {
+	var last error
+	for err := try(); err != nil; err = try() {
+		if last = err; time.Since(begun) > patience {
 			t.Fatalf("not within %s: %s: %v", patience, what, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Logf("%s: after %s", what, time.Since(begun).Round(time.Millisecond))
+	t.Logf("%s: after %s (before: %v)", what, time.Since(begun).Round(time.Millisecond), last)
 }
 
 // get reads something at an agent.
@@ -364,5 +475,9 @@ func quantile(all []time.Duration, part float64) time.Duration {
 }
 
 func percentiles(all []time.Duration) string {
-	return fmt.Sprintf("p50 %8.2f ms   p99 %8.2f ms", quantile(all, 0.5).Seconds()*1000, quantile(all, 0.99).Seconds()*1000)
+	text := "ms:"
+	for _, part := range []float64{0, 0.1, 0.5, 0.99} {
+		text += fmt.Sprintf("  p%02.0f %8.2f", part*100, quantile(all, part).Seconds()*1000)
+	}
+	return text
 }

@@ -25,8 +25,7 @@ import (
 //	s1: eth0 ---- \                       / ---- eth0: s2
 //	               br0: to the test, and between hosts of one site
 type wan struct {
-	network *network
-	ports   map[netip.Addr]*port
+	ports map[netip.Addr]*port
 
 	mu    sync.Mutex      // guards what follows
 	links map[[2]int]link // by the sites, the lower first
@@ -57,9 +56,9 @@ type parcel struct {
 const underWay = 4096
 
 // newWAN joins hosts at sites by links without delay.
-func newWAN(t *testing.T, n *network, sites ...[]*host) *wan {
+func newWAN(t *testing.T, sites ...[]*host) *wan {
 	t.Helper()
-	w := &wan{network: n, ports: map[netip.Addr]*port{}, links: map[[2]int]link{}}
+	w := &wan{ports: map[netip.Addr]*port{}, links: map[[2]int]link{}}
 	for i, hosts := range sites {
 		for _, h := range hosts {
 			w.ports[netip.MustParseAddr(h.address)] = &port{host: h, site: i + 1, device: tunnel(t, h), queues: map[netip.Addr]chan parcel{}}
@@ -225,7 +224,7 @@ func (w *wan) roundTrips(t *testing.T, from, to *host, number int) (all []time.D
 func TestNetworkWAN(t *testing.T) {
 	n := newNetwork(t)
 	a, b, c := n.addHost(t, "a"), n.addHost(t, "b"), n.addHost(t, "c")
-	w := newWAN(t, n, []*host{a}, []*host{b}, []*host{c})
+	w := newWAN(t, []*host{a}, []*host{b}, []*host{c})
 	const delay = 20 * time.Millisecond
 	w.join(1, 2, link{delay: delay})
 	if times := w.roundTrips(t, a, b, 20); slices.Min(times) < 2*delay {
