@@ -104,14 +104,17 @@ func (s *SetRole) Apply(tx *state.Tx) (any, error) {
 	if other := roleByName(tx, s.Role.Name); other != nil && other.ID != s.Role.ID {
 		return nil, refuse("Invalid Role: A Role with Name %q already exists", s.Role.Name)
 	}
-	r := s.Role
+	return putRole(tx, s.Role), nil
+}
+
+func putRole(tx *state.Tx, r Role) *Role {
 	r.CreateIndex, r.ModifyIndex = tx.Index(), tx.Index()
 	if old := Roles.Get(tx, r.ID); old != nil {
 		r.CreateIndex = old.CreateIndex
 	}
 	Roles.Insert(tx, &r)
 	tx.Touch(rulesIndex)
-	return &r, nil
+	return &r
 }
 
 func roleByName(tx *state.Tx, name string) *Role {
@@ -201,18 +204,7 @@ type DeleteAuthMethod struct{ Name string }
 
 // Apply answers whether it was there.
 func (d *DeleteAuthMethod) Apply(tx *state.Tx) (any, error) {
-	old := AuthMethods.Get(tx, strings.ToLower(d.Name))
-	if old == nil {
-		return false, nil
-	}
-	AuthMethods.Delete(tx, old)
-	for r := range BindingRules.Each(tx, "method", state.Key(strings.ToLower(old.Name))) {
-		BindingRules.Delete(tx, r)
-	}
-	for t := range Tokens.Each(tx, "method", state.Key(old.Name)) {
-		Tokens.Delete(tx, t)
-	}
-	return true, nil
+	return deleteMethod(tx, d.Name, func(*Token) bool { return true }), nil
 }
 
 // A SetBindingRule makes or changes a binding rule.

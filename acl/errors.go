@@ -12,6 +12,7 @@ var (
 	ErrDisabled   error = &rpc.Error{Code: codeDisabled, Text: "ACL support disabled"}
 	errNoToken          = &rpc.Error{Code: rpc.PermissionDenied, Text: "token does not exist: ACL not found"}
 	errMethodType       = refuse("the Type field of an Auth Method is immutable")
+	errNoLocal          = refuse("Local tokens are disabled") // for want of acl.enable_token_replication
 )
 
 // codeDisabled is the code of ErrDisabled.

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"lictor/claims"
 )
 
 // kubernetesConfig is the configuration of an auth method of type kubernetes.
@@ -32,7 +34,7 @@ type serviceAccount struct {
 // A kubernetesVerifier lets Kubernetes check the tokens of service accounts.
 type kubernetesVerifier struct {
 	config kubernetesConfig
-	client *http.Client
+	client *claims.Client
 }
 
 func newKubernetes(text Document) (verifier, error) {
@@ -55,7 +57,7 @@ func newKubernetes(text Document) (verifier, error) {
 		return nil, refuse("Invalid Auth Method: Config.Host must be an address that begins with https://")
 	}
 	var err error
-	if v.client, err = clientFor(c.CACert); err != nil {
+	if v.client, err = claims.NewClient(c.CACert); err != nil {
 		return nil, refuse("Invalid Auth Method: error parsing kubernetes ca cert: %s", err)
 	}
 	return v, nil
@@ -86,8 +88,8 @@ type tokenReview struct {
 }
 
 func (v *kubernetesVerifier) verify(ctx context.Context, bearer string) (*proof, error) {
-	if len(bearer) > maxBearer {
-		return nil, fmt.Errorf("the token is longer than %d bytes", maxBearer)
+	if len(bearer) > claims.MaxToken {
+		return nil, fmt.Errorf("the token is longer than %d bytes", claims.MaxToken)
 	}
 	review := tokenReview{APIVersion: "authentication.k8s.io/v1", Kind: "TokenReview"}
 	review.Spec.Token = bearer
@@ -135,5 +137,5 @@ func (v *kubernetesVerifier) ask(ctx context.Context, method, path string, in, o
 	}
 	r.Header.Set("Authorization", "Bearer "+v.config.ServiceAccountJWT)
 	r.Header.Set("Content-Type", "application/json")
-	return askJSON(v.client, r, out)
+	return v.client.Do(r, out)
 }

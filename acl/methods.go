@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lictor/claims"
 	"lictor/filter"
 	"lictor/rpc"
 	"lictor/state"
@@ -62,6 +63,9 @@ func (s *Authority) SetAuthMethod(ctx context.Context, az Authorizer, c *AuthMet
 	if err := s.require(az, Write); err != nil {
 		return nil, err
 	}
+	if s.Primary != "" && !s.TokensCopied {
+		return nil, errNoLocal
+	}
 	m := c.Method
 	tx, err := s.read(ctx)
 	if err != nil {
@@ -99,6 +103,8 @@ func (s *Authority) checkMethod(tx *state.Tx, m *AuthMethod) error {
 		return refuse("MaxTokenTTL %s cannot be more than %s", m.MaxTokenTTL, maxTTL)
 	case m.TokenLocality != "" && m.TokenLocality != "local" && m.TokenLocality != "global":
 		return refuse("Invalid Auth Method: TokenLocality should be one of 'local' or 'global'")
+	case m.TokenLocality == "global" && s.Primary != "":
+		return refuse("Invalid Auth Method: TokenLocality 'global' can only be used in the primary datacenter")
 	}
 	_, err := s.verifier(m)
 	return err
@@ -108,6 +114,9 @@ func (s *Authority) checkMethod(tx *state.Tx, m *AuthMethod) error {
 func (s *Authority) DeleteAuthMethod(ctx context.Context, az Authorizer, q *ByName) (bool, error) {
 	if err := s.require(az, Write); err != nil {
 		return false, err
+	}
+	if s.Primary != "" {
+		return apply[bool](ctx, s, &DeleteLocalMethod{q.Name})
 	}
 	return apply[bool](ctx, s, &DeleteAuthMethod{q.Name})
 }
@@ -253,7 +262,7 @@ func checkSelector(kind, selector string) error {
 	if kind == "kubernetes" {
 		_, err = filter.Parse[kubernetesFields](selector)
 	} else {
-		_, err = filter.Parse[jwtFields](selector)
+		_, err = filter.Parse[claims.Claims](selector)
 	}
 	return err
 }
@@ -288,6 +297,9 @@ const loginTimeout = 15 * time.Second
 func (s *Authority) Login(ctx context.Context, _ Authorizer, l *Login) (*Token, error) {
 	if !s.Enabled {
 		return nil, ErrDisabled
+	}
+	if s.Primary != "" && !s.TokensCopied {
+		return nil, errNoLocal
 	}
 	tx, err := s.read(ctx)
 	if err != nil {

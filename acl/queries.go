@@ -14,6 +14,7 @@ import (
 // The queries. Answers are nil for what is not there.
 var (
 	TokenQuery        = rpc.Query[OneToken, *ExpandedToken]{Name: "ACL.TokenRead"}
+	SelfQuery         = rpc.Query[Self, *Token]{Name: "ACL.TokenSelf"}
 	TokensQuery       = rpc.Query[ListTokens, []*Token]{Name: "ACL.TokenList"}
 	PolicyQuery       = rpc.Query[Named, *Policy]{Name: "ACL.PolicyRead"}
 	PoliciesQuery     = rpc.Query[ListPolicies, []*PolicyStub]{Name: "ACL.PolicyList"}
@@ -30,6 +31,12 @@ type OneToken struct {
 	AccessorID string
 	Expanded   bool
 }
+
+// Self asks for the asker's own token.
+type Self struct{ accessor string }
+
+// By implements view.Personal.
+func (Self) By(accessor string) Self { return Self{accessor} }
 
 // Named asks for a row by its ID, or by its name if there is one.
 type Named struct{ ID, Name string }
@@ -96,6 +103,20 @@ func (s *Authority) Token(tx *state.Tx, az Authorizer, q *OneToken) (*ExpandedTo
 		}
 	}
 	return out, max(t.ModifyIndex, quiet.Changed(rulesIndex)), nil
+}
+
+// Self answers SelfQuery. Whoever has a token may read it, with its secret.
+func (s *Authority) Self(tx *state.Tx, _ Authorizer, q *Self) (*Token, uint64, error) {
+	if !s.Enabled {
+		return nil, 0, ErrDisabled
+	}
+	tx.Changed(Tokens.Name(), rulesIndex)
+	quiet := tx.Unwatched()
+	t := Tokens.Get(quiet, q.accessor)
+	if q.accessor == "" || t == nil || t.Expired(time.Now()) {
+		return nil, 0, errNoToken
+	}
+	return shown(quiet, t), max(t.ModifyIndex, quiet.Changed(rulesIndex)), nil
 }
 
 // Tokens answers TokensQuery.

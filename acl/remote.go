@@ -16,7 +16,8 @@ const (
 	DownAsync  = "async-cache"  // as extend-cache; and nobody waits for what has been heard once
 )
 
-// A Remote finds what tokens may do on an agent without the state: it asks the servers and keeps what they say.
+// A Remote finds what tokens may do where they are not known: on an agent without the state, which asks the servers, and on
+// servers that do not copy the tokens of the primary datacenter, which ask that. It keeps what they say.
 type Remote struct {
 	Ask      func(ctx context.Context, secret string) (*Resolution, error)
 	Defaults Defaults
@@ -29,15 +30,44 @@ type Remote struct {
 	asking map[string]*question
 }
 
-// heard is what the servers have said of a token.
+// heard is what was said of a token.
 type heard struct {
 	identity
-	at      time.Time
-	expires Moment
+	*spell
+	said *Resolution
+	at   time.Time // when that was true
 }
 
 func (h *heard) good() bool {
-	return h != nil && (h.expires == 0 || time.Now().Before(h.expires.Time()))
+	return h != nil && (h.said.ExpirationTime == 0 || time.Now().Before(h.said.ExpirationTime.Time()))
+}
+
+// A blanket is what holds for all tokens of which nothing can be heard.
+type blanket struct {
+	Authorizer
+	*spell
+	cause error
+}
+
+// A spell is how long an answer holds for who waits: then the token has to be looked at again.
+type spell struct {
+	end  time.Time
+	once sync.Once // guards the start of the timer that closes over
+	over chan struct{}
+}
+
+// shortestSpell keeps those who wait from asking again all the time where answers are good for a moment only.
+const shortestSpell = time.Second
+
+func newSpell(ttl time.Duration) *spell {
+	return &spell{end: time.Now().Add(max(ttl, shortestSpell)), over: make(chan struct{})}
+}
+
+func (s *spell) fresh() bool { return time.Now().Before(s.end) }
+
+func (s *spell) ended() <-chan struct{} {
+	s.once.Do(func() { time.AfterFunc(time.Until(s.end), func() { close(s.over) }) })
+	return s.over
 }
 
 // A question is under way for all who ask the same.
@@ -50,12 +80,11 @@ type question struct {
 // Resolve finds what the token with this secret may do; "" is the anonymous token. It fails with the error that the
 // servers have answered.
 func (r *Remote) Resolve(ctx context.Context, secret string) (Authorizer, error) {
+	if known, ok := r.Heard(secret); ok {
+		return known, nil
+	}
 	r.mu.Lock()
 	h := r.kept[secret]
-	if h.good() && time.Since(h.at) < r.TTL {
-		r.mu.Unlock()
-		return h, nil
-	}
 	q := r.asking[secret]
 	if q == nil {
 		q = &question{done: make(chan struct{})}
@@ -104,11 +133,11 @@ func (r *Remote) ask(secret string, old *heard, q *question) {
 		delete(r.kept, secret)
 		q.err = err
 	case r.Down == DownAllow:
-		q.reply = AllowAll()
+		q.reply = &blanket{AllowAll(), newSpell(0), err}
 	case r.Down == DownDeny:
-		q.reply = DenyAll()
+		q.reply = &blanket{DenyAll(), newSpell(0), err}
 	case old.good():
-		q.reply = old
+		q.reply = &heard{old.identity, newSpell(0), old.said, old.at}
 	default:
 		q.err = err // which says more than a denial
 	}
@@ -119,5 +148,18 @@ func (r *Remote) take(said *Resolution) (*heard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &heard{identity: identity{ruling, said.AccessorID, Bearer{said.Description, said.CreateTime}}, at: time.Now(), expires: said.ExpirationTime}, nil
+	at := time.Now().Add(-said.Age)
+	ttl := r.TTL - said.Age
+	if said.ExpirationTime != 0 {
+		ttl = min(ttl, time.Until(said.ExpirationTime.Time()))
+	}
+	return &heard{identity{ruling, said.AccessorID, Bearer{said.Description, said.CreateTime}}, newSpell(ttl), said, at}, nil
+}
+
+// Heard is what was last heard of a token, if that still holds: nobody has to be asked.
+func (r *Remote) Heard(secret string) (Authorizer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.kept[secret]
+	return h, h.good() && time.Since(h.at) < r.TTL
 }

@@ -15,6 +15,9 @@ type Resolver struct {
 	DB         func() *state.DB
 	Datacenter string
 	Defaults   Defaults
+	// Secondary tells that another datacenter is the primary one, where ACLs begin. With LocalOnly, too, only local tokens are
+	// found: copies that were made of others in the past are not kept up to date.
+	Secondary, LocalOnly bool
 	// Context ends what the resolver runs.
 	Context context.Context
 	// Hit and Miss count look-ups; nil counts nothing.
@@ -83,7 +86,7 @@ func (r *Resolver) Resolve(secret string) (Authorizer, error) {
 
 func (r *Resolver) find(secret string) (Authorizer, error) {
 	tx := r.DB().Read()
-	t, err := tokenBySecret(tx, secret)
+	t, err := r.token(tx, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +112,7 @@ func (r *Resolver) find(secret string) (Authorizer, error) {
 // token other than the asker's. What it looks at is watched by tx, so that the answer is found anew when that changes. It
 // fails as Resolve does.
 func (r *Resolver) Within(tx *state.Tx, secret string) (Authorizer, error) {
-	t, err := tokenBySecret(tx, secret)
+	t, err := r.token(tx, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -126,16 +129,21 @@ func (r *Resolver) Within(tx *state.Tx, secret string) (Authorizer, error) {
 	return &a, err
 }
 
-// tokenBySecret finds a token that is good. Where there is no anonymous token yet, it is nil.
-func tokenBySecret(tx *state.Tx, secret string) (*Token, error) {
-	if secret == "" {
+// token finds a token that is good. Where there is no anonymous token yet, it is nil.
+func (r *Resolver) token(tx *state.Tx, secret string) (*Token, error) {
+	switch {
+	case secret == hidden: // which everybody knows
+		return nil, ErrNotFound
+	case secret == "" && r.LocalOnly:
+		return nil, ErrNotFound
+	case secret == "":
 		return Tokens.Get(tx, AnonymousID), nil
 	}
 	t := Tokens.First(tx, "secret", state.Key(secret))
-	if t != nil && !t.Expired(time.Now()) {
+	switch {
+	case t != nil && !t.Expired(time.Now()) && (t.Local || !r.LocalOnly):
 		return t, nil
-	}
-	if t == nil && BegunAt(tx) == 0 {
+	case t == nil && !r.Secondary && BegunAt(tx) == 0:
 		return nil, ErrNotBegun
 	}
 	return nil, ErrNotFound

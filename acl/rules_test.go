@@ -167,7 +167,12 @@ func TestCompiledAnswersAsASearchDoes(t *testing.T) {
 }
 
 func FuzzRules(f *testing.F) {
-	for _, text := range []string{managementRules, `{"key": {"x": {"policy": "read"}}}`, `key = [{ "a" { policy = "read" } }]`, "acl = <<X\nread\nX\n", `key "a" "b" { }`, `= `, "key \"\x00\" {}"} {
+	for _, text := range []string{managementRules, `{"key": {"x": {"policy": "read"}}}`, `key = [{ "a" { policy = "read" } }]`, "acl = <<X\nread\nX\n", `key "a" "b" { }`, `= `, "key \"\x00\" {}",
+		`service_prefix "" { policy = "read" intentions = "write" } service "web" { policy = "deny" intentions = "list" }`, `service "web" { policy = "write" intentions = "deny" }`,
+		`key_prefix "a/" { policy = "list" } key "a/b" { policy = "deny" } node "n" { policy = "list" }`, `operator = "read" operator = "write"`, `mesh = "list"`, `acl "x" { policy = "read" }`,
+		`key "a" { policy = "read" policy = "write" }`, `key "a" { policy = 1 sentinel { code = "x" } }`, `{"key_prefix": [{"": {"policy": "write"}}, {"b": [{"policy": "read"}]}], "operator": "read"}`,
+		`agent_prefix "" { policy = "read" } event "e" { policy = "write" } query_prefix "q" { policy = "read" } session "s" { policy = "write" } keyring = "write" peering = "deny"`,
+		`namespace "x" { key "a" { policy = "read" } }`, strings.Repeat("key = [", 20), `key "${a}" { policy = "read" }`, `key "\u00e9" { policy = "read" } # comment`} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"lictor/claims"
+	"lictor/replica"
 	"lictor/rpc"
 	"lictor/state"
 )
@@ -31,9 +33,13 @@ var (
 	LoginMethod             = rpc.Method[Login, *Token]{Name: "ACL.Login"}
 	LogoutMethod            = rpc.Method[struct{}, bool]{Name: "ACL.Logout"}
 	ExplainMethod           = rpc.Method[Question, *Explanation]{Name: "ACL.Explain", Anywhere: true, Repeatable: true}
-	SelfMethod              = rpc.Method[struct{}, *Token]{Name: "ACL.TokenSelf", Anywhere: true, Repeatable: true}
 	ResolveMethod           = rpc.Method[struct{}, *Resolution]{Name: "ACL.Resolve", Anywhere: true, Repeatable: true}
+	ResolveGlobalMethod     = rpc.Method[Abroad, *Resolution]{Name: "ACL.ResolveGlobal", Anywhere: true, Repeatable: true}
+	ReplicationMethod       = rpc.Method[struct{}, *Replication]{Name: "ACL.ReplicationStatus", Repeatable: true}
 )
+
+// Abroad names the datacenter in which the answer is to hold.
+type Abroad struct{ Datacenter string }
 
 // ByID names a row.
 type ByID struct{ ID string }
@@ -78,13 +84,19 @@ type Authority struct {
 	Datacenter string
 	Enabled    bool
 	Defaults   Defaults
+	// Primary is the datacenter that owns policies, roles and all tokens but the local ones; "" is this one. TokensCopied tells
+	// that those tokens are copied, as policies and roles are.
+	Primary      string
+	TokensCopied bool
+	// Copying tells how the copying goes on this server, of Copied in its order; nil where nothing is copied.
+	Copying func() replica.Status
 	// ResetIndex is what an operator has written to allow one more bootstrap; 0 is nothing. Forget removes that.
 	ResetIndex func() uint64
 	Forget     func()
 	// NoBootstrap refuses to bootstrap at all.
 	NoBootstrap bool
 	// Keys are the keys of issuers that auth methods fetch.
-	Keys Keys
+	Keys claims.Keys
 }
 
 // require refuses who has not the access to ACLs, once it is known that there are any.
@@ -114,9 +126,12 @@ func apply[R any](ctx context.Context, s *Authority, cmd state.Command) (R, erro
 }
 
 // Begin makes what is there from the beginning. Secret is the token of all rights that the configuration asks for; "" is
-// none. The leader calls it.
+// none, as it is in other datacenters than the primary one. The leader calls it.
 func (s *Authority) Begin(ctx context.Context, secret string) error {
 	cmd := newBegin()
+	if s.Primary != "" {
+		secret = ""
+	}
 	tx := s.Log.DB().Read().Unwatched()
 	there := Tokens.Get(tx, AnonymousID) != nil
 	for _, p := range cmd.Policies {
@@ -181,6 +196,9 @@ func (s *Authority) Bootstrap(ctx context.Context, _ Authorizer, b *Bootstrap) (
 	if !s.Enabled {
 		return nil, ErrDisabled
 	}
+	if s.Primary != "" {
+		return nil, rpc.Errorf(rpc.PermissionDenied, "Permission denied: ACLs are bootstrapped in the primary datacenter %q", s.Primary)
+	}
 	if s.NoBootstrap {
 		return nil, rpc.Errorf(rpc.PermissionDenied, "Permission denied: acl.msp_disable_bootstrap is set")
 	}
@@ -215,18 +233,6 @@ func (s *Authority) Bootstrap(ctx context.Context, _ Authorizer, b *Bootstrap) (
 		s.Forget()
 	}
 	return shown(s.Log.DB().Read().Unwatched(), t), nil
-}
-
-// Self is the caller's own token.
-func (s *Authority) Self(_ context.Context, az Authorizer, _ *struct{}) (*Token, error) {
-	if !s.Enabled {
-		return nil, ErrDisabled
-	}
-	tx := s.Log.DB().Read().Unwatched()
-	if t := Tokens.Get(tx, az.Accessor()); az.Accessor() != "" && t != nil {
-		return shown(tx, t), nil
-	}
-	return nil, errNoToken
 }
 
 // shown is a token as clients see it: links have the names of the moment, and those that lead nowhere are left out.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"lictor/claims"
 	"lictor/rpc"
 	"lictor/state"
 )
@@ -40,7 +41,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, Authority: &Authority{Log: log, Datacenter: "dc1", Enabled: true, Keys: Remembering()}}
+	h := &house{T: t, Authority: &Authority{Log: log, Datacenter: "dc1", Enabled: true, Keys: claims.Remembering()}}
 	h.resolver = &Resolver{DB: log.DB, Datacenter: "dc1", Context: t.Context()}
 	if err := h.Begin(t.Context(), rootSecret); err != nil {
 		t.Fatal(err)
@@ -239,8 +240,8 @@ func (i *issuer) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: b}))
 }
 
-func (i *issuer) sign(claims jwt.MapClaims) string {
-	t := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
+func (i *issuer) sign(c jwt.MapClaims) string {
+	t := jwt.NewWithClaims(jwt.SigningMethodES256, c)
 	t.Header["kid"] = i.id
 	s, _ := t.SignedString(i.key)
 	return s
@@ -284,11 +285,11 @@ func TestLoginByJWT(t *testing.T) {
 		return h.Login(t.Context(), DenyAll(), &Login{AuthMethod: method, BearerToken: bearer})
 	}
 	for _, m := range []string{"keys", "jwks", "oidc"} {
-		claims := good()
+		c := good()
 		if m == "oidc" {
-			claims["iss"] = i.server.URL
+			c["iss"] = i.server.URL
 		}
-		tok, err := login(m, i.sign(claims))
+		tok, err := login(m, i.sign(c))
 		if err != nil || len(tok.ServiceIdentities) != 1 || tok.ServiceIdentities[0].ServiceName != "svc-alice" || !h.resolve(tok.SecretID).Allow(Service, "svc-alice", Write) {
 			t.Fatalf("%s: %v, %v", m, tok, err)
 		}
@@ -308,7 +309,7 @@ func TestLoginByJWT(t *testing.T) {
 		"nonsense": "nonsense", "unsigned": unsigned, "signed with the public key": shared,
 		"expired": changed("exp", now-600), "of the future": changed("nbf", now+600), "for others": changed("aud", []string{"x"}), "of another issuer": changed("iss", "x"),
 		"without times": func() string { c := good(); delete(c, "exp"); return i.sign(c) }(),
-		"long":          strings.Repeat("a", maxBearer+1),
+		"long":          strings.Repeat("a", claims.MaxToken+1),
 	} {
 		if tok, err := login("keys", bearer); err == nil || rpc.CodeOf(err) != rpc.Internal {
 			t.Errorf("a token that is %s: %v, %v", what, tok, err)
@@ -456,12 +457,36 @@ func BenchmarkResolve(b *testing.B) {
 	}
 }
 
+// What a claim holds is never read as part of a selector, or of the name that a rule binds to.
 func FuzzSelector(f *testing.F) {
-	f.Add("value.team == ops", "svc-${value.sub}")
-	f.Fuzz(func(t *testing.T, selector, name string) {
-		if len(selector) < 200 && checkSelector("jwt", selector) == nil {
-			_, _ = keeper(jwtFields{map[string]string{"team": "ops"}, nil})(selector)
+	for _, selector := range []string{"", "value.team == ops", `value.team != "o\"ps" and ops not in list.groups`, "not (value.team matches `^o+` or list.groups is empty)",
+		"value.none == x", "list.groups contains `a b`", "serviceaccount.name == web", "value.team ==", "((", `value.team != ""`} {
+		f.Add(selector, "svc-${value.sub}", "ops")
+	}
+	for _, claim := range []string{"dev", "", `ops" or "a" == "a`, "` or value.team != `", "x or value.team != x", "${value.sub}", "${", "}", `\`, `\"`, "ops\n", "\x00", "\xff", "not"} {
+		f.Add("value.team == ops", claim, claim)
+	}
+	f.Fuzz(func(t *testing.T, selector, name, claim string) {
+		fields := claims.Claims{Value: map[string]string{"team": claim, "sub": "x"}, List: map[string][]string{"groups": {"a", claim}}}
+		keeps := keeper(fields)
+		for expression, want := range map[string]bool{
+			"value.team == ops": claim == "ops", `value.sub == x and value.team != "ops"`: claim != "ops",
+			"ops in list.groups": claim == "ops", `value.team == ""`: claim == "",
+		} {
+			if kept, err := keeps(expression); err != nil || kept != want {
+				t.Errorf("%s with %q: %v, %v", expression, claim, kept, err)
+			}
 		}
-		_, _ = interpolate(name, map[string]string{"value.sub": "x"})
+		values := map[string]string{"value.sub": "x", "value.team": claim}
+		if bound, err := interpolate("a-${value.team}-${value.sub}", values); err != nil || bound != "a-"+claim+"-x" {
+			t.Errorf("bound to %q, %v", bound, err)
+		}
+		if len(selector) < 200 && checkSelector("jwt", selector) == nil {
+			_, _ = keeps(selector)
+		}
+		if len(selector) < 200 && checkSelector("kubernetes", selector) == nil {
+			_, _ = keeper(kubernetesFields{})(selector)
+		}
+		_, _ = interpolate(name, values)
 	})
 }

@@ -43,6 +43,13 @@ func (s *Authority) SetToken(ctx context.Context, az Authorizer, c *TokenChange)
 
 // putToken writes a token and gives it as clients see it.
 func (s *Authority) putToken(ctx context.Context, cmd *SetToken) (*Token, error) {
+	switch {
+	case s.Primary == "":
+	case !cmd.Token.Local:
+		return nil, refuse("tokens that are not local are made in the primary datacenter %q", s.Primary)
+	case !s.TokensCopied:
+		return nil, errNoLocal
+	}
 	cmd.Token.seal()
 	made, err := apply[*Token](ctx, s, cmd)
 	if err != nil {
@@ -193,17 +200,40 @@ func (s *Authority) Reap(ctx context.Context) {
 	}
 }
 
-// A Resolution is what an agent without the state needs to know of a token.
+// A Resolution is what needs to be known of a token where it is not.
 type Resolution struct {
 	AccessorID     string // "" is the anonymous token
 	ExpirationTime Moment
 	Policies       []*Policy `msg:"Policies,allownil"`
 	Description    string
 	CreateTime     Moment
+	Age            time.Duration // since all this was true
 }
 
 // Resolve tells another agent what the caller's token may do.
 func (s *Authority) Resolve(_ context.Context, az Authorizer, _ *struct{}) (*Resolution, error) {
+	switch known := az.(type) {
+	case *heard:
+		said := *known.said
+		said.Age = time.Since(known.at)
+		return &said, nil
+	case *blanket: // the agent has a policy of its own for that
+		return nil, known.cause
+	}
+	return s.resolution(az, s.Datacenter)
+}
+
+// ResolveGlobal tells the servers of another datacenter what the caller's token may do there. Local tokens are good for nothing
+// in other datacenters.
+func (s *Authority) ResolveGlobal(_ context.Context, az Authorizer, q *Abroad) (*Resolution, error) {
+	if s.Primary != "" {
+		return nil, rpc.Errorf(rpc.NoDatacenter, "%q is not the primary datacenter: %q is", s.Datacenter, s.Primary)
+	}
+	return s.resolution(az, q.Datacenter)
+}
+
+// resolution is what a token may do in a datacenter.
+func (s *Authority) resolution(az Authorizer, datacenter string) (*Resolution, error) {
 	if !s.Enabled {
 		return nil, ErrDisabled
 	}
@@ -216,8 +246,8 @@ func (s *Authority) Resolve(_ context.Context, az Authorizer, _ *struct{}) (*Res
 	switch {
 	case t == nil && id == AnonymousID:
 		return &Resolution{}, nil
-	case t == nil || t.Expired(time.Now()):
+	case t == nil || t.Expired(time.Now()) || t.Local && datacenter != s.Datacenter:
 		return nil, ErrNotFound
 	}
-	return &Resolution{AccessorID: az.Accessor(), ExpirationTime: t.ExpirationTime, Policies: policiesOf(tx, &t.Grants, s.Datacenter), Description: t.Description, CreateTime: t.CreateTime}, nil
+	return &Resolution{AccessorID: az.Accessor(), ExpirationTime: t.ExpirationTime, Policies: policiesOf(tx, &t.Grants, datacenter), Description: t.Description, CreateTime: t.CreateTime}, nil
 }

@@ -9,9 +9,9 @@ import (
 // MarshalMsg implements msgp.Marshaler
 func (z *Resolution) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 5
+	// map header, size 6
 	// string "AccessorID"
-	o = append(o, 0x85, 0xaa, 0x41, 0x63, 0x63, 0x65, 0x73, 0x73, 0x6f, 0x72, 0x49, 0x44)
+	o = append(o, 0x86, 0xaa, 0x41, 0x63, 0x63, 0x65, 0x73, 0x73, 0x6f, 0x72, 0x49, 0x44)
 	o = msgp.AppendString(o, z.AccessorID)
 	// string "ExpirationTime"
 	o = append(o, 0xae, 0x45, 0x78, 0x70, 0x69, 0x72, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x54, 0x69, 0x6d, 0x65)
@@ -48,6 +48,9 @@ func (z *Resolution) MarshalMsg(b []byte) (o []byte, err error) {
 		err = msgp.WrapError(err, "CreateTime")
 		return
 	}
+	// string "Age"
+	o = append(o, 0xa3, 0x41, 0x67, 0x65)
+	o = msgp.AppendDuration(o, z.Age)
 	return
 }
 
@@ -128,6 +131,12 @@ func (z *Resolution) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "CreateTime")
 				return
 			}
+		case "Age":
+			z.Age, bts, err = msgp.ReadDurationBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Age")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -150,6 +159,6 @@ func (z *Resolution) Msgsize() (s int) {
 			s += z.Policies[za0001].Msgsize()
 		}
 	}
-	s += 12 + msgp.StringPrefixSize + len(z.Description) + 11 + z.CreateTime.Msgsize()
+	s += 12 + msgp.StringPrefixSize + len(z.Description) + 11 + z.CreateTime.Msgsize() + 4 + msgp.DurationSize
 	return
 }

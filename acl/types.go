@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lictor/claims"
 	"lictor/state"
 )
 
@@ -128,7 +129,7 @@ func (m *AuthMethod) MarshalJSON() ([]byte, error) {
 func (m *AuthMethod) UnmarshalJSON(b []byte) error {
 	type plain AuthMethod
 	in := struct {
-		MaxTokenTTL leeway
+		MaxTokenTTL claims.Duration
 		*plain
 	}{plain: (*plain)(m)}
 	if err := json.Unmarshal(b, &in); err != nil {

@@ -23,6 +23,7 @@ import (
 	"lictor/kv"
 	prepared "lictor/query"
 	"lictor/raftstore"
+	"lictor/replica"
 	"lictor/rpc"
 	"lictor/session"
 	"lictor/state"
@@ -319,8 +320,8 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 
 // publicMethods answer everybody.
 var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
-	"AutoConfig.InitialConfiguration",                                          // which asks the token that introduces
-	"ACL.Bootstrap", "ACL.Login", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve"} // whoever comes first; to each its own
+	"AutoConfig.InitialConfiguration",                                                                                        // which asks the token that introduces
+	"ACL.Bootstrap", "ACL.Login", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve", "ACL.ResolveGlobal", "ACL.ReplicationStatus"} // whoever comes first; to each its own
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -343,8 +344,12 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(acl.LoginMethod, acl.Login{}))
 	add(method(acl.LogoutMethod, struct{}{}))
 	add(method(acl.ExplainMethod, acl.Question{Resource: "key", Access: "read"}))
-	add(method(acl.SelfMethod, struct{}{}))
+	add(query(acl.SelfQuery, acl.Self{}))
 	add(method(acl.ResolveMethod, struct{}{}))
+	add(method(acl.ResolveGlobalMethod, acl.Abroad{Datacenter: "dc2"}))
+	add(method(acl.ReplicationMethod, struct{}{}))
+	add(method(replica.ListMethod, replica.Question{Kinds: []replica.Seen{{Kind: "acl-tokens"}, {Kind: "config-entries"}}}))
+	add(method(replica.FetchMethod, replica.Selection{Kind: "acl-tokens", Keys: []string{acl.AnonymousID}}))
 	add(query(acl.TokenQuery, acl.OneToken{AccessorID: acl.AnonymousID}))
 	add(query(acl.TokensQuery, acl.ListTokens{}))
 	add(query(acl.PolicyQuery, acl.Named{ID: someID}))

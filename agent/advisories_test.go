@@ -7,9 +7,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/miekg/dns"
 
 	"lictor/httpapi"
 )
@@ -23,19 +26,29 @@ var advisories = []struct {
 }{
 	{1, "TLS that is asked for is used", []string{"tls_test.go TestNothingLeavesInPlaintext"}},
 	{2, "a client's certificate is not a server's", []string{"tls_test.go TestWhoMaySpeak", "../certs/certs_test.go TestSignedForClientsIsNoServer"}},
-	{3, "what stands for a hidden secret is no secret", []string{"advisories_test.go TestAdvisories"}},
+	{3, "what stands for a hidden secret is no secret", []string{"advisories_test.go TestAdvisories", "../acl/copies_test.go TestWithheldSecrets", "../internal/testcluster/replication_test.go TestReplicationTokenWithoutWrite"}},
 	{4, "a recursive deletion asks for every key", []string{"advisories_test.go TestAdvisories"}},
 	{5, "connections are bounded", []string{"siege_test.go TestSilence", "siege_test.go TestFlood", "abuse_test.go TestSlowHeaders", "abuse_test.go TestTooManyConnections"}},
 	{6, "every path asks for the token", []string{"access_test.go TestEveryPathAsks", "access_test.go TestEveryMethodAsks"}},
 	{7, "no configuration entry stops a server", []string{"advisories_test.go TestAdvisory07ConfigEntries"}},
+	{8, "what is revoked in the primary datacenter is denied in all others within the TTL", []string{"../internal/testcluster/replication_test.go TestRevocationReachesTheSecondary", "../internal/testcluster/replication_test.go TestTokensOfThePrimaryWithoutCopies"}},
+	{9, "a local token is good in its own datacenter alone", []string{"../internal/testcluster/replication_test.go TestWritesOfASecondary", "../internal/testcluster/replication_test.go TestTokensOfThePrimaryWithoutCopies"}},
 	{10, "names that are not there do not fill the memory", []string{"hardening_test.go TestManyNamesThatAreNotThere"}},
+	{11, "what does not differ is not written", []string{"../acl/copies_test.go TestCopies", "../internal/testcluster/replication_test.go TestTheSecondaryHasWhatThePrimaryOwns"}},
 	{12, "a raw value is no page", []string{"advisories_test.go TestAdvisories"}},
 	{13, "no key and no token in what is shown", []string{"advisories_test.go TestAdvisories"}},
 	{14, "every request has a record", []string{"auditing_test.go TestAdvisory14EveryPathHasARecord"}},
+	{15, "a denial more allows nothing", []string{"../configentry/intention_test.go TestADenialMoreNeverWidens"}},
 	{16, "Raft and calls among servers need a server's certificate", []string{"tls_test.go TestCallsOfServers", "../certs/certs_test.go TestIntermediates"}},
 	{17, "a transaction may do what its operations may", []string{"advisories_test.go TestAdvisory17TransactionsAreNoWayAround"}},
+	{18, "nobody gives more than they have", []string{"advisories_test.go TestAdvisory18NobodyGivesThemselvesMore"}},
+	{19, "no gateway stops a server", []string{"advisories_test.go TestAdvisory19Gateways", "../configentry/configentry_test.go FuzzParse"}},
 	{20, "a check follows no redirect to another host", []string{"../health/http_test.go TestHTTPRedirectToAnotherHost"}},
+	{21, "a claim is no part of an expression", []string{"../acl/service_test.go FuzzSelector", "../claims/claims_test.go FuzzParameters"}},
 	{22, "a certificate has one name", []string{"../ca/sign_test.go TestWhatIsNotSigned"}},
+	{23, "pages and what comes from elsewhere are filtered as all else", []string{"advisories_test.go TestAdvisory23PagesAreFiltered"}},
+	{24, "peers cannot stop a server", []string{"advisories_test.go TestAdvisory24Peers"}},
+	{25, "extensions of proxies are for one's own service", []string{"advisories_test.go TestAdvisory25Extensions"}},
 	{26, "every answer says what it is", []string{"advisories_test.go TestAdvisory26EveryAnswerHasAType"}},
 	{27, "lengths are not believed", []string{"abuse_test.go TestLyingLengths", "abuse_test.go TestEndlessBodies"}},
 	{28, "an event's payload is bounded", []string{"abuse_test.go TestTooLargeBodies", "abuse_test.go TestEndlessBodies"}},
@@ -46,15 +59,29 @@ var advisories = []struct {
 	{33, "filters come after the token, denials win, nothing is said twice", []string{"hardening_test.go TestFiltersSeeNoSecrets", "advisories_test.go TestAdvisories", "advisories_test.go TestAdvisory33DenialsWin"}},
 }
 
-// The list above is true.
+// rows is how many rows the list has; replicated are those about access control in several datacenters.
+const rows = 33
+
+var replicated = []int{8, 9, 11}
+
+// The list above is true, and whole.
 func TestAdvisoriesHaveTests(t *testing.T) {
+	has := map[int]bool{}
 	for _, a := range advisories {
+		if has[a.row] = true; len(a.tests) == 0 {
+			t.Errorf("%d, %s: there is no test", a.row, a.title)
+		}
 		for _, where := range a.tests {
 			file, name, _ := strings.Cut(where, " ")
 			text, err := os.ReadFile(file)
 			if err != nil || !strings.Contains(string(text), "\nfunc "+name+"(") {
 				t.Errorf("%d, %s: %s is not there: %v", a.row, a.title, where, err)
 			}
+		}
+	}
+	for row := 1; row <= rows; row++ {
+		if !has[row] && !slices.Contains(replicated, row) {
+			t.Errorf("row %d has no test", row)
 		}
 	}
 }
@@ -309,6 +336,170 @@ func TestAdvisory17TransactionsAreNoWayAround(t *testing.T) {
 				t.Errorf("%s with %q: directly %d %.200s, in a transaction %d %.200s", p.name, rules, direct, text, together, answer)
 			}
 		}
+	}
+}
+
+// A namespace with default policies was a way around the rights of who made it. Here there is none, and whoever may not write
+// tokens, roles and policies makes none, not even out of their own.
+func TestAdvisory18NobodyGivesThemselvesMore(t *testing.T) {
+	s := startManaged(t, t.TempDir())
+	accessor, token := s.token(`acl = "read" operator = "write" namespace_prefix "" { acl = "write" key_prefix "" { policy = "write" } } partition "default" { acl = "write" }`)
+	_, text := s.askAs(management, "GET", "/v1/acl/token/"+accessor, "")
+	policy := s.fields(text)["Policies"].([]any)[0].(map[string]any)["ID"].(string)
+	const all = `{"Name": "all", "ACLs": {"PolicyDefaults": [{"Name": "global-management"}]}, "Policies": [{"Name": "global-management"}]}`
+	for _, r := range [][3]string{
+		{"PUT", "/v1/namespace", all}, {"PUT", "/v1/namespace/all", all}, {"PUT", "/v1/partition", all}, {"PUT", "/v1/acl/token", all}, {"PUT", "/v1/acl/token?ns=all", all},
+		{"PUT", "/v1/acl/token/" + accessor, all}, {"PUT", "/v1/acl/token/" + accessor + "/clone", all}, {"PUT", "/v1/acl/token/self", all}, {"PUT", "/v1/acl/role", all},
+		{"PUT", "/v1/acl/policy", `{"Name": "all", "Rules": "acl = \"write\""}`}, {"PUT", "/v1/acl/policy/" + policy, `{"Name": "all", "Rules": "acl = \"write\""}`},
+		{"PUT", "/v1/acl/bootstrap", `{"BootstrapSecret": "12345678-0000-4000-8000-000000000001"}`},
+		{"PUT", "/v1/acl/auth-method", `{"Name": "all", "Type": "jwt", "NamespaceRules": [{"BindNamespace": "all"}]}`},
+		{"PUT", "/v1/acl/binding-rule", `{"AuthMethod": "all", "BindType": "policy", "BindName": "global-management"}`},
+	} {
+		if status, text := s.askAs(token, r[0], r[1], r[2]); status < 400 || status == http.StatusInternalServerError && strings.Contains(text, "internal error") {
+			t.Errorf("%s %s: %d %s", r[0], r[1], status, text)
+		}
+	}
+	for _, path := range []string{"/v1/kv/a", "/v1/kv/a?ns=all", "/v1/kv/a?partition=default"} {
+		if status, text := s.askAs(token, "PUT", path, "x"); status == http.StatusOK {
+			t.Errorf("what the rules say of namespaces gives more: PUT %s: %s", path, text)
+		}
+	}
+	if _, text := s.askAs(management, "GET", "/v1/acl/policies", ""); strings.Contains(text, `"all"`) {
+		t.Errorf("there is more than before: %s", text)
+	}
+}
+
+// No entry of a gateway stops a server, nor who asks what is behind it.
+func TestAdvisory19Gateways(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	s.put("/v1/catalog/register", `{"Node": "m", "Address": "10.0.0.1", "Service": {"Kind": "ingress-gateway", "Service": "gate", "Port": 1}}`)
+	s.put("/v1/catalog/register", `{"Node": "m", "Address": "10.0.0.1", "Service": {"Service": "web", "Port": 2, "Connect": {"Native": true}}}`)
+	s.put("/v1/config", `{"Kind": "service-defaults", "Name": "web", "Protocol": "http"}`)
+	taken := 0
+	for _, kind := range []string{"ingress-gateway", "terminating-gateway", "api-gateway", "http-route", "tcp-route"} {
+		for _, body := range []string{`"Listeners": [{"Port": 8080, "Protocol": "http", "Services": [{"Name": "*"}]}]`, `"Listeners": [{"Port": 8080, "Protocol": "http", "Services": [{"Name": "*", "Hosts": [""]}]}]`,
+			`"Listeners": [{"Port": 8080, "Protocol": "tcp", "Services": [{"Name": "web"}, {"Name": "web"}]}]`, `"Listeners": [{"Port": 8080, "Services": []}]`, `"Listeners": [{"Port": -1}, {"Port": -1}]`,
+			`"Listeners": [{"Port": 8080, "Protocol": "http", "Services": [{"Name": "web", "Hosts": ["*", "*.x", "x:0"], "RequestHeaders": {"Add": null}, "MaxConnections": -1}]}]`,
+			`"Listeners": [{"Port": 8080, "TLS": {"Certificates": [null, {"Kind": "inline-certificate", "Name": "none"}]}}]`, `"Services": [{"Name": "*"}, {"Name": "gate"}]`,
+			`"Services": [{"Name": "web", "CAFile": "/etc/passwd"}]`, `"Parents": [{"Kind": "api-gateway", "Name": "gate"}], "Rules": [{"Services": [{"Name": "web", "Weight": -1}]}]`,
+			`"Parents": [{"Name": "gate", "SectionName": "none"}], "Services": [{"Name": "web"}, {"Name": "none"}]`} {
+			if status, _ := s.ask("PUT", "/v1/config", fmt.Sprintf(`{"Kind": %q, "Name": "gate", %s}`, kind, body)); status == http.StatusOK {
+				taken++
+			}
+			for _, path := range []string{"/v1/catalog/gateway-services/gate", "/v1/health/ingress/web", "/v1/health/connect/web", "/v1/config/" + kind + "/gate"} {
+				if status, text := s.ask("GET", path, ""); status == http.StatusInternalServerError {
+					t.Errorf("%s, %s: %s: %s", kind, body, path, text)
+				}
+			}
+			s.dig("web.ingress.consul.", dns.TypeA)
+		}
+	}
+	if taken == 0 {
+		t.Error("nothing was taken")
+	}
+	s.serves()
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, dir).serves()
+}
+
+// What is made for pages, and what is said to come from other clusters, shows no more than all else does.
+func TestAdvisory23PagesAreFiltered(t *testing.T) {
+	s := startManaged(t, t.TempDir())
+	for _, of := range []string{"", `, "PeerName": "far"`} {
+		for _, name := range []string{"web", "secret"} {
+			body := fmt.Sprintf(`{"Node": "%s-node", "Address": "10.0.0.1"%s, "Service": {"Service": %[1]q%[2]s}, "Check": {"CheckID": "%[1]s-check", "Name": "x", "ServiceID": %[1]q%[2]s}}`, name, of)
+			s.askAs(management, "PUT", "/v1/catalog/register", body) // any answer is good to the second kind
+		}
+	}
+	if _, text := s.askAs(management, "GET", "/v1/health/service/secret", ""); !strings.Contains(text, "secret-check") {
+		t.Fatalf("nothing is there to be hidden: %s", text)
+	}
+	_, token := s.token(`service "web" { policy = "read" } node "web-node" { policy = "read" }`)
+	if _, text := s.askAs(token, "GET", "/v1/health/service/web", ""); !strings.Contains(text, "web-check") {
+		t.Errorf("what may be read is not shown: %s", text)
+	}
+	for _, e := range httpapi.Endpoints() {
+		if !slices.Contains(e.Methods, "GET") || strings.Contains(e.Path, "stream") || strings.Contains(e.Path, "monitor") || e.Path == "/v1/snapshot" {
+			continue
+		}
+		for _, end := range []string{"", "secret-node", "secret", "web", "any"} {
+			if !strings.HasSuffix(e.Path, "/") && end != "" {
+				continue
+			}
+			for _, query := range []string{"", "?peer=far", "?peer=*", "?with-peers", "?merge-central-config"} {
+				status, text := s.askAs(token, "GET", e.Path+end+query, "")
+				if strings.Contains(strings.ReplaceAll(text, end, ""), "secret") || strings.Contains(text, "secret-check") {
+					t.Errorf("%s shows: %d %s", e.Path+end+query, status, text)
+				}
+			}
+		}
+	}
+}
+
+// Nothing about peers stops a server or fills its memory: they are not there in this version, and that is said.
+func TestAdvisory24Peers(t *testing.T) {
+	noLeaks(t)
+	s := start(t, t.TempDir())
+	s.http.Transport = &http.Transport{}
+	large := strings.Repeat("x", 100_000)
+	round := func() {
+		for _, e := range httpapi.Endpoints() {
+			if !strings.HasPrefix(e.Path, "/v1/peering") && !strings.Contains(e.Path, "exported-services") {
+				continue
+			}
+			for _, method := range e.Methods {
+				for _, body := range []string{"", "null", `{"PeerName": null}`, `{"PeerName": "far", "PeeringToken": "` + large + `"}`, `{"PeerName": "` + large + `", "Meta": {"a": null}}`} {
+					if status, text := s.ask(method, e.Path, body); status != http.StatusNotImplemented || !strings.Contains(text, "peering") {
+						t.Fatalf("%s %s: %d %s", method, e.Path, status, text)
+					}
+				}
+			}
+		}
+	}
+	round()
+	before := heap()
+	for range 50 {
+		round()
+	}
+	if after := heap(); after > before+8<<20 {
+		t.Errorf("the heap was %d MiB and is %d MiB", before>>20, after>>20)
+	}
+	for _, exports := range []string{`[{"Name": "web", "Consumers": [{"Peer": "far"}, {"Peer": ""}, {}]}]`, `[{"Name": "*", "Consumers": null}]`, `[{}]`, `[{"Name": "web", "Consumers": [{"Peer": "*"}]}]`} {
+		s.ask("PUT", "/v1/config", `{"Kind": "exported-services", "Name": "default", "Services": `+exports+`}`) // any answer is good
+	}
+	s.serves()
+}
+
+// Extensions of proxies come with the settings of a service, which are written by who may write that service, and with those
+// of all, which takes more. A requirement of tokens needs an issuer that is known by name.
+func TestAdvisory25Extensions(t *testing.T) {
+	s := startManaged(t, t.TempDir())
+	_, token := s.token(`service "db" { policy = "write" intentions = "write" }`)
+	const extension = `"EnvoyExtensions": [{"Name": "builtin/property-override", "Arguments": {"Patches": [{"ResourceFilter": {"ResourceType": "cluster", "Services": [{"Name": "web"}]}, "Op": "add", "Path": "/x", "Value": 1}]}}]`
+	for body, wanted := range map[string]int{
+		`{"Kind": "service-defaults", "Name": "db", "Protocol": "http", ` + extension + `}`:                      http.StatusOK,
+		`{"Kind": "service-defaults", "Name": "web", "Protocol": "http", ` + extension + `}`:                     http.StatusForbidden,
+		`{"Kind": "proxy-defaults", "Name": "global", ` + extension + `}`:                                        http.StatusForbidden,
+		`{"Kind": "jwt-provider", "Name": "mine", "Issuer": "me", "JSONWebKeySet": {"Local": {"JWKS": "e30="}}}`: http.StatusForbidden,
+		`{"Kind": "service-intentions", "Name": "web", "Sources": [{"Name": "*", "Action": "allow"}]}`:           http.StatusForbidden,
+	} {
+		if status, text := s.askAs(token, "PUT", "/v1/config", body); status != wanted {
+			t.Errorf("%s: %d %s", body, status, text)
+		}
+	}
+	if status, text := s.askAs(token, "PUT", "/v1/config", `{"Kind": "service-defaults", "Name": "db", "Protocol": "http", "EnvoyExtensions": [{}]}`); status == http.StatusOK {
+		t.Errorf("an extension without a name: %s", text)
+	}
+	const calls = `{"Kind": "service-intentions", "Name": "db", "Sources": [{"Name": "web", "Permissions": [{"Action": "allow", "JWT": {"Providers": [{"Name": %q}]}}]}]}`
+	if status, text := s.askAs(management, "PUT", "/v1/config", fmt.Sprintf(calls, "")); status == http.StatusOK {
+		t.Errorf("an issuer without a name: %s", text)
+	}
+	s.askAs(management, "PUT", "/v1/config", fmt.Sprintf(calls, "none")) // any answer is good
+	if _, text := s.askAs(management, "GET", "/v1/connect/intentions/check?source=web&destination=db", ""); strings.Contains(text, `"Allowed":true`) {
+		t.Errorf("a call that needs a token is allowed without one: %s", text)
 	}
 }
 

@@ -70,6 +70,7 @@ type Agent struct {
 	started   time.Time
 
 	network   gossip.Network
+	mux       *rpc.Mux // of servers
 	certs     *certs.Store
 	given     string // settings from the servers, JSON; guarded by reload once the agent runs
 	route     *router
@@ -152,7 +153,7 @@ func (a *Agent) announce(loaded *config.Loaded) {
 func (a *Agent) Start() error {
 	a.started = time.Now()
 	for _, step := range []func() error{
-		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openAudit, a.openTLS, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
+		a.openData, a.introduce, a.openSecrets, a.startTelemetry, a.openAudit, a.openTLS, a.openMux, a.openPools, a.openServer, a.openLocal, a.startPools, a.startRemote, a.startEvents, a.startDNS, a.startHTTP, a.startLocal, a.startWatches,
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.Stop())

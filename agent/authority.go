@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/subtle"
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"lictor/acl"
+	"lictor/claims"
 	"lictor/raftstore"
 	"lictor/rpc"
 	"lictor/state"
@@ -29,27 +29,30 @@ func (a *Agent) resolver(node *raftstore.Node) func(ctx context.Context, token s
 	hit, miss := a.metrics.Counter("acl.token.cache_hit"), a.metrics.Counter("acl.token.cache_miss")
 	took := a.metrics.Sample("acl.ResolveToken")
 	if node != nil {
-		r := &acl.Resolver{DB: node.DB, Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults(), Context: a.ctx,
-			Hit: func() { hit.Add(1) }, Miss: func() { miss.Add(1) }}
+		r := a.newResolver()
+		r.DB, r.Context, r.Hit, r.Miss = node.DB, a.ctx, func() { hit.Add(1) }, func() { miss.Add(1) }
+		there := a.elsewhere(func() { miss.Add(1) })
 		return func(ctx context.Context, token string) (acl.Authorizer, error) {
 			defer took.Since(time.Now())
 			az, err := r.Resolve(token)
-			if errors.Is(err, acl.ErrNotFound) && caughtUp(ctx, node) { // it may have been made a moment ago, at another server
-				return r.Resolve(token)
+			if there != nil && unknownToken(err) {
+				if known, ok := there.Heard(token); ok {
+					return known, nil
+				}
+			}
+			if unknownToken(err) && caughtUp(ctx, node) { // it may have been made a moment ago, at another server
+				az, err = r.Resolve(token)
+			}
+			if there != nil && unknownToken(err) {
+				return there.Resolve(ctx, token)
 			}
 			return az, err
 		}
 	}
-	r := &acl.Remote{Defaults: a.aclDefaults(), TTL: a.cfg.ACL.TokenTTL, Down: a.cfg.ACL.DownPolicy, Context: a.ctx,
-		Ask: func(ctx context.Context, token string) (*acl.Resolution, error) {
-			miss.Add(1)
-			return acl.ResolveMethod.Call(ctx, a.caller, rpc.Header{Token: token}, &struct{}{})
-		}}
-	for _, ttl := range []time.Duration{a.cfg.ACL.PolicyTTL, a.cfg.ACL.RoleTTL} { // all that a token may do is one answer
-		if ttl > 0 {
-			r.TTL = min(r.TTL, ttl)
-		}
-	}
+	r := a.newRemote(func(ctx context.Context, token string) (*acl.Resolution, error) {
+		miss.Add(1)
+		return acl.ResolveMethod.Call(ctx, a.caller, rpc.Header{Token: token}, &struct{}{})
+	})
 	return func(ctx context.Context, token string) (acl.Authorizer, error) {
 		defer took.Since(time.Now())
 		return r.Resolve(ctx, token)
@@ -70,8 +73,13 @@ func (a *Agent) captured() func(*state.Tx, string) (acl.Authorizer, error) {
 	if !a.cfg.ACL.Enabled {
 		return nil
 	}
-	r := &acl.Resolver{Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults()}
-	return r.Within
+	return a.newResolver().Within
+}
+
+// newResolver makes what finds what tokens may do by the state of a server.
+func (a *Agent) newResolver() *acl.Resolver {
+	secondary := a.primary() != ""
+	return &acl.Resolver{Datacenter: a.cfg.Node.Datacenter, Defaults: a.aclDefaults(), Secondary: secondary, LocalOnly: secondary && !a.copiesTokens()}
 }
 
 // dnsRights makes what finds the rights of DNS questions; nil where there are no ACLs.
@@ -95,7 +103,8 @@ func allowAll(context.Context, string) (acl.Authorizer, error) { return acl.Allo
 
 // newAuthority makes what answers for ACLs on a server.
 func (a *Agent) newAuthority(log state.Log) *acl.Authority {
-	s := &acl.Authority{Log: log, Datacenter: a.cfg.Node.Datacenter, Enabled: a.cfg.ACL.Enabled, Defaults: a.aclDefaults(), NoBootstrap: a.cfg.ACL.MSPDisableBootstrap, Keys: acl.Remembering()}
+	s := &acl.Authority{Log: log, Datacenter: a.cfg.Node.Datacenter, Enabled: a.cfg.ACL.Enabled, Defaults: a.aclDefaults(), NoBootstrap: a.cfg.ACL.MSPDisableBootstrap, Keys: claims.Remembering(),
+		Primary: a.primary(), TokensCopied: a.copiesTokens()}
 	if dir := a.dataDir(); dir != "" {
 		path := filepath.Join(dir, "acl-bootstrap-reset")
 		s.ResetIndex = func() uint64 {

@@ -243,6 +243,13 @@ type introducer struct {
 	checker *claims.Checker // nil: the server introduces nobody
 }
 
+// staticKeys are the keys below auto_config.authorization.static that say what the fields of a claims.Config do.
+var staticKeys = map[string]string{
+	"JWTValidationPubKeys": "jwt_validation_pub_keys", "JWTSupportedAlgs": "jwt_supported_algs", "JWKSURL": "jwks_url", "JWKSCACert": "jwks_ca_cert",
+	"OIDCDiscoveryURL": "oidc_discovery_url", "OIDCDiscoveryCACert": "oidc_discovery_ca_cert",
+	"ClaimMappings": "claim_mappings", "ListClaimMappings": "list_claim_mappings", "Assertions": "claim_assertions",
+}
+
 // newIntroducer reads how those who introduce themselves are checked.
 func (a *Agent) newIntroducer() (*introducer, error) {
 	c := &a.cfg.Auto.Config.Authorization
@@ -250,10 +257,19 @@ func (a *Agent) newIntroducer() (*introducer, error) {
 		return &introducer{agent: a}, nil
 	}
 	s := &c.Static
-	checker, err := claims.New(claims.Config{Keys: s.Keys, JWKSURL: s.JWKSURL, JWKSCA: s.JWKSCA, DiscoveryURL: s.DiscoveryURL, DiscoveryCA: s.DiscoveryCA,
-		Issuer: s.Issuer, Audiences: s.Audiences, Algorithms: s.Algorithms, ClockSkew: s.Skew, Mappings: s.Mappings, ListMappings: s.ListMappings, Assertions: s.Assertions})
+	accepted := claims.Config{JWTValidationPubKeys: s.Keys, JWKSURL: s.JWKSURL, JWKSCACert: s.JWKSCA, OIDCDiscoveryURL: s.DiscoveryURL, OIDCDiscoveryCACert: s.DiscoveryCA,
+		BoundIssuer: s.Issuer, BoundAudiences: s.Audiences, JWTSupportedAlgs: s.Algorithms, ClaimMappings: s.Mappings, ListClaimMappings: s.ListMappings, Assertions: s.Assertions,
+		ExpirationLeeway: claims.Duration(s.Leeways.Expiration), NotBeforeLeeway: claims.Duration(s.Leeways.NotBefore), ClockSkewLeeway: claims.Duration(s.Leeways.ClockSkew)}
+	if len(s.Algorithms) == 0 {
+		accepted.JWTSupportedAlgs = []string{"RS256"}
+	}
+	checker, err := claims.New(accepted, claims.Keys{})
+	var wrong *claims.ConfigError
+	if errors.As(err, &wrong) {
+		return nil, fmt.Errorf("auto_config.authorization.static.%s: %w", staticKeys[wrong.Field], err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("auto_config.authorization.static.%w", err)
+		return nil, err
 	}
 	return &introducer{agent: a, checker: checker}, nil
 }
@@ -276,7 +292,7 @@ func (h *introducer) introduce(ctx context.Context, _ acl.Authorizer, q *ca.Intr
 	if !config.ValidNode(q.Node) || q.Segment != "" || q.Partition != "" && q.Partition != "default" {
 		return nil, rpc.Errorf(rpc.Invalid, "the name of the node may have letters, digits, dots, dashes and underscores, and there are no segments and partitions")
 	}
-	if err := h.checker.Check(ctx, q.JWT, map[string]string{"node": q.Node, "segment": q.Segment, "partition": q.Partition}); err != nil {
+	if _, err := h.checker.Check(ctx, q.JWT, map[string]string{"node": q.Node, "segment": q.Segment, "partition": q.Partition}); err != nil {
 		a.log.Warn("auto_config: an agent was not introduced", "node", q.Node, "error", err)
 		return nil, errNotAdmitted
 	}

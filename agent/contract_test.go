@@ -20,9 +20,18 @@ type answer struct {
 
 func (s *subject) request(method, path, body string) answer {
 	s.t.Helper()
+	return s.requestAs("", method, path, body)
+}
+
+// requestAs is request with a token.
+func (s *subject) requestAs(token, method, path, body string) answer {
+	s.t.Helper()
 	request, err := http.NewRequestWithContext(within(s.t), method, s.url(path), strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("X-Consul-Token", token)
 	}
 	got, err := s.http.Transport.RoundTrip(request) // redirects are not followed
 	if err != nil {

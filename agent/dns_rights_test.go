@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,37 +13,10 @@ import (
 // Under a default of deny, each form of a name is answered to a dns token with exactly its rights, and to none that is
 // missing, wrong, too narrow, expired or revoked.
 func TestRightsOfNames(t *testing.T) {
-	s, err := newSubject(t, basis(t, t.TempDir()), `acl { enabled = true default_policy = "deny" tokens { initial_management = "`+management+`" agent = "`+management+`" } } node_name = "secret-node"`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Stop() })
-	must := func(method, path, body string) string {
-		t.Helper()
-		status, text := s.askAs(management, method, path, body)
-		if status != 200 {
-			t.Fatalf("%s %s: %d %s", method, path, status, text)
-		}
-		return text
-	}
-	s.eventually("the node is there", func() bool {
-		_, text := s.askAs(management, "GET", "/v1/catalog/nodes", "")
-		return strings.Contains(text, "secret-node")
-	})
-	must("PUT", "/v1/agent/service/register", `{"Name": "web", "Tags": ["blue"], "Address": "10.6.6.6", "Port": 80}`)
-	must("POST", "/v1/query", `{"Name": "find-web", "Service": {"Service": "web"}}`)
-	s.eventually("the service is there", func() bool { return strings.Contains(must("GET", "/v1/health/service/web", ""), "10.6.6.6") })
-
-	made := 0
-	token := func(rules string) (secret, accessor string) {
-		made++
-		must("PUT", "/v1/acl/policy", fmt.Sprintf(`{"Name": "p%d", "Rules": %q}`, made, rules))
-		f := s.fields(must("PUT", "/v1/acl/token", fmt.Sprintf(`{"Policies": [{"Name": "p%d"}]}`, made)))
-		return f["SecretID"].(string), f["AccessorID"].(string)
-	}
+	s := newRealm(t)
+	s.must("PUT", "/v1/agent/service/register", `{"Name": "web", "Tags": ["blue"], "Address": "10.6.6.6", "Port": 80}`)
+	s.must("POST", "/v1/query", `{"Name": "find-web", "Service": {"Service": "web"}}`)
+	s.eventually("the service is there", func() bool { return strings.Contains(s.must("GET", "/v1/health/service/web", ""), "10.6.6.6") })
 	const node, service = `node "secret-node" { policy = "read" } `, `service "web" { policy = "read" } `
 	for _, r := range []struct {
 		name   string
@@ -68,7 +40,7 @@ func TestRightsOfNames(t *testing.T) {
 		what := r.name + " " + dns.TypeToString[r.kind]
 		answers := func(secret string) int {
 			t.Helper()
-			must("PUT", "/v1/agent/token/dns", `{"Token": "`+secret+`"}`)
+			s.must("PUT", "/v1/agent/token/dns", `{"Token": "`+secret+`"}`)
 			m := s.dig(r.name, r.kind)
 			for _, rr := range m.Answer {
 				if rr.Header().Rrtype == dns.TypeSOA {
@@ -77,11 +49,11 @@ func TestRightsOfNames(t *testing.T) {
 			}
 			return len(m.Answer) + len(m.Extra)
 		}
-		exact, accessor := token(r.rules)
+		exact, accessor := s.token(r.rules, 0)
 		if n := answers(exact); n == 0 {
 			t.Errorf("%s: who has exactly the rights gets nothing", what)
 		}
-		narrow, _ := token(r.narrow)
+		narrow, _ := s.token(r.narrow, 0)
 		for who, secret := range map[string]string{"no token": "", "a wrong token": someID, "a narrow token": narrow} {
 			if n := answers(secret); n != 0 {
 				t.Errorf("%s: %s gets %d records", what, who, n)
@@ -95,9 +67,9 @@ func TestRightsOfNames(t *testing.T) {
 		if n := answers(exact); n != 0 {
 			t.Errorf("%s: an expired token gets %d records", what, n)
 		}
-		revoked, gone := token(r.rules)
+		revoked, gone := s.token(r.rules, 0)
 		answers(revoked) // it is known by now
-		must("DELETE", "/v1/acl/token/"+gone, "")
+		s.must("DELETE", "/v1/acl/token/"+gone, "")
 		if n := answers(revoked); n != 0 {
 			t.Errorf("%s: a revoked token gets %d records", what, n)
 		}

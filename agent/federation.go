@@ -100,22 +100,27 @@ func (f *federation) open(name string) *distant {
 }
 
 // find finds the datacenter that a call is for. A call that another datacenter has sent here is sent on only if it is to go
-// through here, and that once.
+// through here, or is owned elsewhere, and that once. It is left as it is to be sent.
 func (f *federation) find(h *rpc.Header) (*distant, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.others[h.Datacenter]
-	if r == nil || h.Hops > through {
+	if r == nil || h.Hops == directly {
 		return nil, rpc.ErrNoDatacenter
 	}
-	h.Hops = directly
+	if h.Hops != onward {
+		h.Hops = directly
+	}
+	h.Token = f.agent.carried(h.Token)
 	return r, nil
 }
 
-// What Header.Hops says of a call: that it is to be sent on once more, or not at all.
+// What Header.Hops says of a call: that it is to be sent on once more, or not at all; or that a datacenter which does not own
+// what it is about has sent it on to the one that does.
 const (
 	through  = 1
 	directly = 2
+	onward   = 3
 )
 
 // call brings an encoded call to another datacenter, through a third one if there is no other way.

@@ -18,7 +18,15 @@ func (a *Agent) flood(m gossip.Member) {
 	if a.wan == nil || !serves(m) || m.Name == a.cfg.Node.Name || m.Meta.Ports.WAN <= 0 {
 		return
 	}
-	address := net.JoinHostPort(m.Addr.String(), strconv.Itoa(m.Meta.Ports.WAN))
+	own := a.wanTransport()
+	if own < m.Meta.Transport && m.Meta.Transport == gossip.OverTLS {
+		return // it comes by itself, the way that it wants
+	}
+	port := m.Meta.Ports.WAN
+	if own == gossip.OverTLS {
+		port = m.Meta.Ports.Server
+	}
+	address := m.Name + "." + m.Meta.Datacenter + "/" + net.JoinHostPort(m.Addr.String(), strconv.Itoa(port))
 	a.running.Go(func() {
 		ctx, cancel := context.WithTimeout(a.ctx, floodTimeout)
 		defer cancel()

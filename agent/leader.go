@@ -28,6 +28,9 @@ func (s *server) duties() []duty {
 		{"remove expired tokens", s.services.acl.Reap},
 		{"end keys", s.services.kv.Expiry.Run},
 		{"make backups", s.backUp},
+		{"copy ACLs", s.copyACLs},
+		{"copy configuration entries", s.copyEntries},
+		{"copy keys of other datacenters", s.services.replicas.Run},
 	}
 }
 
@@ -82,6 +85,9 @@ func (s *server) establish(ctx context.Context) error {
 	if err := s.services.raft.EnsureAutopilot(ctx, a.autopilot()); err != nil {
 		a.log.Error("failed to store the configuration of autopilot", "error", err)
 		return err
+	}
+	if a.primary() != "" {
+		return a.saveKeyrings()
 	}
 	if err := s.services.entry.Ensure(ctx, a.cfg.Mesh.ConfigEntries.Bootstrap); err != nil { // it does not agree with what is there: not worth a cluster without a leader
 		a.log.Error("failed to write a configuration entry of config_entries.bootstrap", "error", err)

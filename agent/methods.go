@@ -9,6 +9,7 @@ import (
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	"lictor/kvreplication"
 	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/rpc"
@@ -28,14 +29,16 @@ type services struct {
 	event      *event.Service
 	gossip     *gossip.Service
 	kv         *kv.Service
+	replicas   *kvreplication.Manager
 	query      *prepared.Keeper
 	raft       *raftstore.Service
 	session    *session.Service
 	txn        *txn.Service
 }
 
-// methods is THE list of methods that servers answer. Two more are not of a domain: inviteMethod, which is about servers that
-// have no state yet, and ca.IntroduceMethod, which is about an agent's own settings.
+// methods is THE list of methods that servers answer. Four more are not of a domain: inviteMethod, which is about servers that
+// have no state yet, ca.IntroduceMethod, which is about an agent's own settings, and those of replica, which are about rows of
+// several domains.
 func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, acl.BootstrapMethod, s.acl.Bootstrap)
 	rpc.Handle(r, acl.SetPolicyMethod, s.acl.SetPolicy)
@@ -52,8 +55,9 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, acl.LoginMethod, s.acl.Login)
 	rpc.Handle(r, acl.LogoutMethod, s.acl.Logout)
 	rpc.Handle(r, acl.ExplainMethod, s.acl.Explain)
-	rpc.Handle(r, acl.SelfMethod, s.acl.Self)
 	rpc.Handle(r, acl.ResolveMethod, s.acl.Resolve)
+	rpc.Handle(r, acl.ResolveGlobalMethod, s.acl.ResolveGlobal)
+	rpc.Handle(r, acl.ReplicationMethod, s.acl.Replication)
 	rpc.Handle(r, ca.SettingsMethod, s.ca.Settings)
 	rpc.Handle(r, ca.SetSettingsMethod, s.ca.SetSettings)
 	rpc.Handle(r, ca.SignMethod, s.signer.Sign)
@@ -69,6 +73,7 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, gossip.KeyringMethod, s.gossip.Keyring)
 	rpc.Handle(r, kv.PutMethod, s.kv.Put)
 	rpc.Handle(r, kv.DeleteMethod, s.kv.Delete)
+	rpc.Handle(r, kvreplication.StatusMethod, s.replicas.Status)
 	rpc.Handle(r, prepared.CreateMethod, s.query.Create)
 	rpc.Handle(r, prepared.UpdateMethod, s.query.Update)
 	rpc.Handle(r, prepared.DeleteMethod, s.query.Delete)
@@ -95,6 +100,7 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 // queries is THE list of queries that servers answer.
 func (s *services) queries(v *view.Views) {
 	view.Handle(v, acl.TokenQuery, s.acl.Token)
+	view.Handle(v, acl.SelfQuery, s.acl.Self)
 	view.Handle(v, acl.TokensQuery, s.acl.Tokens)
 	view.Handle(v, acl.PolicyQuery, s.acl.Policy)
 	view.Handle(v, acl.PoliciesQuery, s.acl.Policies)

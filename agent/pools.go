@@ -24,7 +24,11 @@ func (a *Agent) openPools() error {
 	if !a.cfg.Server.Server || !ends.SerfBindWAN.IsValid() {
 		return nil
 	}
-	if a.wan, err = gossip.New(a.poolConfig(gossip.WAN, ends.SerfBindWAN, ends.SerfAdvertiseWAN)); err != nil {
+	bind, advertise := ends.SerfBindWAN, ends.SerfAdvertiseWAN
+	if a.wanTransport() == gossip.OverTLS {
+		bind, advertise = ends.RPCBind, netip.AddrPortFrom(advertise.Addr(), ends.RPCAdvertise.Port())
+	}
+	if a.wan, err = gossip.New(a.poolConfig(gossip.WAN, bind, advertise)); err != nil {
 		return fmt.Errorf("WAN gossip: %w", err)
 	}
 	return nil
@@ -45,10 +49,16 @@ func (a *Agent) poolConfig(kind gossip.Kind, bind, advertise netip.AddrPort) gos
 	}
 	if kind == gossip.WAN {
 		c.Tags.ClusterID = ""
-		c.AllowedCIDRs, c.Tuning, c.ReconnectTimeout = prefixes(g.AllowedWAN), tuning(g.WAN), a.cfg.Federate.ReconnectTimeout
+		c.AllowedCIDRs, c.Tuning, c.ReconnectTimeout = prefixes(g.AllowedWAN), tuning(g.WAN.Tuning), a.cfg.Federate.ReconnectTimeout
+		c.Transport, c.Secure = a.wanTransport(), &gossip.Secure{Listener: a.mux.Protocol(rpc.ProtocolGossip), Dial: a.dialGossip}
 		c.Logger = a.log.With("module", "agent.gossip.wan")
 	}
 	return c
+}
+
+// wanTransport is how this agent wants WAN gossip to travel.
+func (a *Agent) wanTransport() gossip.Transport {
+	return gossip.ParseTransport(a.cfg.Gossip.WAN.Transport)
 }
 
 func tuning(t config.Tuning) gossip.Tuning {
@@ -78,7 +88,11 @@ func (a *Agent) tags() gossip.Tags {
 		t.ClusterID = *id
 	}
 	if t.Server {
+		t.Transport = a.wanTransport()
 		t.Ports = gossip.Ports{Server: n.Ports.Server, WAN: n.Ports.SerfWAN, GRPC: max(n.Ports.GRPC, 0), GRPCTLS: max(n.Ports.GRPCTLS, 0)}
+		if t.Transport == gossip.OverTLS && n.Ports.SerfWAN > 0 {
+			t.Ports.WAN = n.Ports.Server
+		}
 		t.Bootstrap = a.cfg.Server.Bootstrap || a.cfg.Server.BootstrapExpect == 1
 		t.ReadReplica = a.cfg.Server.ReadReplica
 		t.Features = []string{"fs", "si"}

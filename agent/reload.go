@@ -75,6 +75,7 @@ func (a *Agent) renew() error {
 	a.replaceWatches(fresh.Watches.Definitions())
 	if a.server != nil {
 		a.server.pacer.set(&fresh.Limits.Requests)
+		a.server.services.replicas.Configure(fresh.Replicate.Feeds())
 		r := &fresh.Raft
 		err := a.server.node.Retain(raftstore.Retention{Threshold: uint64(r.SnapshotThreshold), Interval: r.SnapshotInterval, Trailing: uint64(r.TrailingLogs)})
 		if err != nil {

@@ -144,7 +144,7 @@ func readableData(_ *Agent, c *config.Config) string {
 // readableSources finds files of the configuration that hold secrets and can be read by everybody on the host.
 func (a *Agent) readableSources(c *config.Config) string {
 	t := &c.ACL.Tokens
-	if c.Gossip.EncryptKey == "" && t.Agent == "" && t.Default == "" && t.InitialManagement == "" && t.AgentRecovery == "" && t.Replication == "" {
+	if c.Gossip.EncryptKey == "" && t.Agent == "" && t.Default == "" && t.InitialManagement == "" && t.AgentRecovery == "" && t.Replication == "" && !c.Replicate.Secret() {
 		return ""
 	}
 	for _, f := range a.sources.Files() {

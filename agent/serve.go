@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"lictor/ca"
+	"lictor/kvreplication"
 	"lictor/rpc"
 	"lictor/view"
 )
@@ -54,7 +55,10 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if abroad {
+	if err := s.toPrimary(&r.Header, r.Method, r.Args); err != nil {
+		return nil, err
+	}
+	if s.agent.route.abroad(r.Header) {
 		return s.federation.call(ctx, r.Header, r.Method, r.Args, kind)
 	}
 	if kind.Anywhere || r.Direct || s.node.Leads() {
@@ -118,6 +122,8 @@ func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) e
 		})
 	case leaderMethod:
 		return s.tellLeader(ctx, send)
+	case kvreplication.FollowMethod:
+		return s.feed(ctx, r, send)
 	}
 	return rpc.Errorf(rpc.NotImplemented, "unknown stream %q", r.Method)
 }

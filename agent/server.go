@@ -41,15 +41,17 @@ type server struct {
 	count      *callCounts
 	voters     voters
 	federation *federation
+	acls       copying
+	entries    copying
 	promise    promise
 	pacer      pacer
 	gathered   time.Time // when all expected servers were there; belongs to startBootstrap
 }
 
-// openServer opens the replicated state, on servers, and what methods and queries go to.
-func (a *Agent) openServer() error {
+// openMux listens on the port that servers share between calls, Raft and, where it is asked for, gossip.
+func (a *Agent) openMux() error {
 	if !a.cfg.Server.Server {
-		return a.openClient()
+		return nil
 	}
 	listener, err := a.network.Listen(a.cfg.Network.Endpoints.RPCBind)
 	if err != nil {
@@ -57,8 +59,17 @@ func (a *Agent) openServer() error {
 	}
 	l := &a.cfg.Limits
 	listener = counted(listener, a.metrics.Counter("rpc.accept_conn"))
-	mux := rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
-	a.cleanups.add(mux.Close)
+	a.mux = rpc.NewMux(listener, a.id, a.log.With("module", "agent.rpc"), rpc.Limits{Handshake: l.RPCHandshake, MaxConnsPerClient: l.RPCMaxConns, Security: a.rpcSecurity()})
+	a.cleanups.add(a.mux.Close)
+	return nil
+}
+
+// openServer opens the replicated state, on servers, and what methods and queries go to.
+func (a *Agent) openServer() error {
+	if !a.cfg.Server.Server {
+		return a.openClient()
+	}
+	mux, l := a.mux, &a.cfg.Limits
 	introducer, err := a.newIntroducer()
 	if err != nil {
 		return err
@@ -91,6 +102,7 @@ func (a *Agent) openServer() error {
 	rpc.Handle(&s.registry, inviteMethod, s.invited)
 	rpc.Handle(&s.registry, ca.IntroduceMethod, introducer.introduce)
 	a.caller, a.snapshots = s, s
+	s.openCopies()
 	s.federation = newFederation(a)
 	a.views = view.New(view.Config{Log: &held{s.node, s}, Source: s.federation, Counts: view.NewCounts(a.metrics, true), Resolve: a.resolve, Datacenter: a.cfg.Node.Datacenter,
 		DefaultWait: a.cfg.Queries.DefaultTime, MaxWait: a.cfg.Queries.MaxTime})
@@ -98,6 +110,7 @@ func (a *Agent) openServer() error {
 	view.Observe(a.views, catalog.ServiceNodesQuery, catalog.NewLookups(a.metrics).Count)
 	a.metrics.Collect((&stateGauges{db: s.node.DB(), datacenter: a.cfg.Node.Datacenter}).collect)
 	s.startBackupMetrics(a.metrics)
+	a.metrics.Collect(s.services.replicaGauges)
 	a.running.Go(func() { s.node.WatchLeader(a.ctx, a.route.roster.stir) })
 	mux.Serve()
 	calls.Serve()
@@ -202,6 +215,7 @@ func (a *Agent) newServices(node *raftstore.Node) *services {
 		event:      &event.Service{Broadcast: a.lan.UserEvent},
 		gossip:     &gossip.Service{LAN: a.lan, WAN: a.wan, Datacenter: a.cfg.Node.Datacenter},
 		kv:         &kv.Service{Log: node, Expiry: keys},
+		replicas:   a.newReplicas(node),
 		query: &prepared.Keeper{Log: node, Catalog: entries, Datacenter: a.cfg.Node.Datacenter, Remotes: otherDatacenters{a}, Resolve: a.captured(),
 			Times: prepared.NewTimes(a.metrics)},
 		raft: &raftstore.Service{Node: node, Members: a.servers, Ask: func(ctx context.Context, m raftstore.Member) (raftstore.LogStats, error) {
@@ -248,6 +262,9 @@ func (a *Agent) serverAddress(id string) (string, bool) {
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
 	kind, _ := s.registry.Traits(method)
+	if err := s.toPrimary(&h, method, args); err != nil {
+		return err
+	}
 	if s.agent.route.abroad(h) {
 		body, err := rpc.Append(nil, args)
 		if err != nil {
@@ -360,21 +377,22 @@ func (a *Agent) dialRaft(ctx context.Context, id, address string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	if err := greetRaft(ctx, conn, id); err != nil {
+	return greet(ctx, conn, address, rpc.ProtocolRaft, id)
+}
+
+// greet says what a connection is for, in the time that ctx leaves, or closes it.
+func greet(ctx context.Context, conn net.Conn, address string, protocol byte, id string) (net.Conn, error) {
+	end, _ := ctx.Deadline()
+	err := conn.SetDeadline(end)
+	if err == nil {
+		err = rpc.Greet(conn, protocol, id)
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("greet %s: %w", address, err)
 	}
 	return conn, nil
-}
-
-// greetRaft says what the connection is for, in the time that ctx leaves.
-func greetRaft(ctx context.Context, conn net.Conn, id string) error {
-	end, _ := ctx.Deadline()
-	if err := conn.SetDeadline(end); err != nil {
-		return err
-	}
-	if err := rpc.Greet(conn, rpc.ProtocolRaft, id); err != nil {
-		return err
-	}
-	return conn.SetDeadline(time.Time{})
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"runtime"
 	"strings"
@@ -19,6 +20,33 @@ import (
 	"lictor/rpc"
 	"lictor/view"
 )
+
+// heap is what is in use after a collection, in bytes.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// descriptors is how many files and sockets are open; 0 where that is not known.
+func descriptors() int {
+	open, _ := os.ReadDir("/dev/fd")
+	return len(open)
+}
+
+// flat notes what is in use. The function that it returns fails the test unless that is so again.
+func (s *subject) flat() func() {
+	goroutines, files, before := runtime.NumGoroutine(), descriptors(), heap()
+	return func() {
+		s.t.Helper()
+		s.eventually("the goroutines are gone", func() bool { return runtime.NumGoroutine() <= goroutines+20 })
+		s.eventually("the connections are closed", func() bool { return descriptors() <= files+10 })
+		if after := heap(); after > before+16<<20 {
+			s.t.Errorf("the heap was %d MiB and is %d MiB", before>>20, after>>20)
+		}
+	}
+}
 
 // asks makes requests over HTTPS and calls to port 8300 on connections of their own, from the address that besieges.
 func (s *subject) asks(v *vault, https string) {
@@ -59,6 +87,8 @@ func TestSilence(t *testing.T) {
 	noLeaks(t)
 	v := newVault(t)
 	s, https := startSecure(t, v, `limits { https_handshake_timeout = "2s" rpc_handshake_timeout = "2s" }`)
+	s.asks(v, https)
+	flat := s.flat()
 	var held []net.Conn
 	begin := func(address string, n int, words string) {
 		for range n {
@@ -83,8 +113,10 @@ func TestSilence(t *testing.T) {
 		if _, err := io.Copy(io.Discard, conn); err != nil && !isReset(err) {
 			t.Fatalf("a connection to %s is still open: %v", conn.RemoteAddr(), err)
 		}
+		conn.Close()
 	}
 	s.asks(v, https)
+	flat()
 }
 
 // Nonsense instead of a handshake, and after it, changes nothing.
@@ -93,6 +125,8 @@ func TestMalformedTLS(t *testing.T) {
 	v := newVault(t)
 	s, https := startSecure(t, v)
 	client := v.client("client")
+	s.asks(v, https)
+	flat := s.flat()
 	for i := range 60 {
 		noise := make([]byte, 1+i*30)
 		rand.Read(noise)
@@ -119,6 +153,58 @@ func TestMalformedTLS(t *testing.T) {
 		conn.Close()
 	}
 	s.asks(v, https)
+	flat()
+}
+
+// Bodies without end, and packets of each size, leave nothing behind, at whatever port.
+func TestGiantBodies(t *testing.T) {
+	v := newVault(t)
+	s, https := startSecure(t, v)
+	s.asks(v, https)
+	flat := s.flat()
+	ends := &s.cfg.Network.Endpoints
+	part := make([]byte, 64<<10)
+	rand.Read(part)
+	user := append([]byte{8, 0x81, 0xaa}, "UserMsgLen\xd3\x3f\xff\xff\xff\xff\xff\xff\xff"...) // a message of gossip of 2^62 bytes
+	for address, openings := range map[string][]string{
+		s.HTTPAddrs()[0].String(): {"PUT /v1/kv/giant HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n", "PUT /v1/txn HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffff\r\n", "GET /"},
+		https:                     {"", "\x16\x03\x01\xff\xff\x01\xff\xff\xff"},
+		s.rpcAddr():               {"\x01\x00\xff\xff\xff\x7f", "\x02\x00\xff\xff\xff\x7f", "\x04\x16\x03\x01\xff\xff\x01\xff\xff\xff"},
+		s.DNSAddrs()[0].String():  {"\xff\xff\x01\x02\x01\x00\x00\x01"},
+		ends.SerfBindLAN.String(): {string(user), "\x06\xdf\xff\xff\xff\xff", "\x09\x82"},
+		ends.SerfBindWAN.String(): {string(user), "\x06\xdf\xff\xff\xff\xff", "\x09\x82"},
+	} {
+		for _, opening := range openings {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn.SetDeadline(time.Now().Add(patience))
+			_, err = io.WriteString(conn, opening)
+			for range 1000 { // which are 64 MB
+				if err == nil {
+					_, err = conn.Write(part)
+				}
+			}
+			conn.Close()
+		}
+		s.asks(v, https)
+	}
+	for _, address := range []string{s.DNSAddrs()[0].String(), ends.SerfBindLAN.String(), ends.SerfBindWAN.String()} {
+		conn, err := net.Dial("udp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for size := 1; size < 65_000; size += 97 {
+			packet := make([]byte, size)
+			rand.Read(packet)
+			packet[0] %= 16 // so that it is a message of gossip
+			conn.Write(packet)
+		}
+		conn.Close()
+	}
+	s.asks(v, https)
+	flat()
 }
 
 // A flood of connections leaves neither memory nor goroutines behind.
@@ -126,13 +212,7 @@ func TestFlood(t *testing.T) {
 	v := newVault(t)
 	s, https := startSecure(t, v, `limits { https_handshake_timeout = "1s" rpc_handshake_timeout = "1s" }`)
 	s.asks(v, https)
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	goroutines, before := runtime.NumGoroutine(), heap()
+	flat := s.flat()
 	ends := &s.cfg.Network.Endpoints
 	for _, address := range []string{https, s.rpcAddr(), s.HTTPAddrs()[0].String(), s.DNSAddrs()[0].String(), ends.SerfBindLAN.String(), ends.SerfBindWAN.String()} {
 		for range 10 {
@@ -148,10 +228,7 @@ func TestFlood(t *testing.T) {
 		}
 		s.asks(v, https)
 	}
-	s.eventually("the goroutines are gone", func() bool { return runtime.NumGoroutine() <= goroutines+20 })
-	if after := heap(); after > before+16<<20 {
-		t.Errorf("the heap was %d MiB and is %d MiB", before>>20, after>>20)
-	}
+	flat()
 }
 
 // Beyond the bound clients of HTTPS are told so, as those of HTTP are.

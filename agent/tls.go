@@ -99,6 +99,7 @@ func (a *Agent) rpcSecurity() rpc.Security {
 		Incoming: a.certs.Incoming(certs.RPC),
 		Required: func() bool { return a.certs.Requires(certs.RPC) },
 		Server:   a.certs.VerifyServer,
+		Gossip:   a.certs.VerifyGossip,
 	}
 	if a.signs() {
 		s.Stranger = a.certs.IncomingStranger()
@@ -114,6 +115,19 @@ func (a *Agent) dialServer(ctx context.Context, datacenter, address string) (net
 		return nil, errWaits
 	}
 	return a.dialSecure(ctx, address, a.certs.Outgoing(datacenter), false)
+}
+
+// dialGossip connects to a server of a datacenter, "" being any, to gossip over TLS.
+func (a *Agent) dialGossip(ctx context.Context, datacenter, address string) (net.Conn, error) {
+	c, err := a.certs.OutgoingGossip(datacenter)
+	if err != nil {
+		return nil, fmt.Errorf("gossip over TLS: %w: see tls.internal_rpc", err)
+	}
+	conn, err := a.dialSecure(ctx, address, c, false)
+	if err != nil {
+		return nil, err
+	}
+	return greet(ctx, conn, address, rpc.ProtocolGossip, "")
 }
 
 // dialSecure connects over TLS; c is nil for plaintext.

@@ -23,6 +23,7 @@ import (
 type vault struct {
 	testing.TB
 	dir string
+	dc  string // of the agents
 	ca  certs.Pair
 }
 
@@ -31,7 +32,12 @@ func newVault(t testing.TB) *vault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &vault{t, t.TempDir(), ca}
+	return newBranch(t, "dc1", ca)
+}
+
+// newBranch makes the vault of a datacenter, with the authority of all.
+func newBranch(t testing.TB, dc string, ca certs.Pair) *vault {
+	v := &vault{t, t.TempDir(), dc, ca}
 	v.write("ca.pem", ca.Cert)
 	v.place("server")
 	return v
@@ -46,7 +52,7 @@ func (v *vault) write(name string, text []byte) {
 
 func (v *vault) issue(kind string) certs.Pair {
 	v.Helper()
-	l := certs.AgentLeaf(kind, "dc1", "consul")
+	l := certs.AgentLeaf(kind, v.dc, "consul")
 	l.Valid = time.Hour
 	pair, err := certs.Issue(v.ca, l)
 	if err != nil {
@@ -166,24 +172,32 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Port 8300 takes Raft from servers of the datacenter, calls from whoever has a certificate, and nothing in plaintext.
+// Port 8300 takes Raft from servers of the datacenter, gossip from those of any, calls from whoever has a certificate, and
+// nothing in plaintext.
 func TestWhoMaySpeak(t *testing.T) {
 	v := newVault(t)
+	elsewhere := newBranch(t, "dc2", v.ca)
 	s, _ := startSecure(t, v)
 	for name, c := range map[string]struct {
-		tls         *tls.Config
-		raft, calls bool
+		tls                 *tls.Config
+		raft, calls, gossip bool
 	}{
-		"plaintext":           {nil, false, false},
-		"without certificate": {v.client(""), false, false},
-		"a client":            {v.client("client"), false, true},
-		"a server":            {v.client("server"), true, true},
+		"plaintext":            {nil, false, false, false},
+		"without certificate":  {v.client(""), false, false, false},
+		"a client":             {v.client("client"), false, true, false},
+		"a client elsewhere":   {elsewhere.client("client"), false, true, false},
+		"a server":             {v.client("server"), true, true, true},
+		"a server elsewhere":   {elsewhere.client("server"), false, true, true},
+		"of another authority": {newVault(t).client("server"), false, false, false},
 	} {
 		if got := speak(t, s.rpcAddr(), c.tls, rpc.ProtocolRaft); got != c.raft {
 			t.Errorf("%s speaks Raft: %v", name, got)
 		}
 		if got := speak(t, s.rpcAddr(), c.tls, rpc.ProtocolCalls); got != c.calls {
 			t.Errorf("%s makes calls: %v", name, got)
+		}
+		if got := speak(t, s.rpcAddr(), c.tls, rpc.ProtocolGossip); got != c.gossip {
+			t.Errorf("%s gossips: %v", name, got)
 		}
 	}
 	if !strings.Contains(s.log.String(), "refused a connection") {

@@ -5,6 +5,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -70,6 +71,9 @@ type Store interface {
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 	// List names what begins with a prefix.
 	List(ctx context.Context, prefix string) ([]string, error)
+	// Rename gives an archive another name, in place of the archive that has had it. If that fails, the archive keeps its name,
+	// and the other one is there as it was or replaced as a whole.
+	Rename(ctx context.Context, from, to string) error
 	// Remove deletes an archive.
 	Remove(ctx context.Context, name string) error
 }
@@ -78,7 +82,7 @@ type Store interface {
 type Job struct {
 	Store   Store
 	Cluster string // id, which is part of the names
-	Static  string // the name of every archive; "" gives each its own
+	Static  string // the name of every archive once it is known to be good; "" gives each its own
 	Retain  int    // archives of this cluster to keep, at least 1
 	// Save streams an archive and returns the index of its state.
 	Save func(ctx context.Context, w io.Writer) (uint64, error)
@@ -90,19 +94,20 @@ const (
 	namePrefix = "consul-"
 	nameSuffix = ".snap"
 	nameTime   = "20060102T150405.000Z"
+	staticMark = ".new." // between the static name and when the archive was begun, until it is known to be good
 )
 
 // prefix is what the names of a cluster's archives begin with.
 func prefix(cluster string) string { return namePrefix + cluster + "-" }
 
 // nameOf names an archive such that names sort by time.
-func nameOf(cluster string, at time.Time) string {
-	return prefix(cluster) + at.UTC().Format(nameTime) + nameSuffix
+func nameOf(before string, at time.Time) string {
+	return before + at.UTC().Format(nameTime) + nameSuffix
 }
 
-// ours tells whether this cluster wrote what has this name.
-func ours(cluster, name string) bool {
-	rest, ok := strings.CutPrefix(name, prefix(cluster))
+// isNameOf tells whether nameOf has made a name.
+func isNameOf(before, name string) bool {
+	rest, ok := strings.CutPrefix(name, before)
 	stamp, whole := strings.CutSuffix(rest, nameSuffix)
 	_, err := time.Parse(nameTime, stamp)
 	return ok && whole && err == nil
@@ -110,39 +115,42 @@ func ours(cluster, name string) bool {
 
 // Run makes an archive, reads it back whole, and then removes the oldest ones. If it fails, older archives are untouched
 // and what was written of this one is removed. A failure to remove old ones is told with an archive that is good.
+//
+// With a static name the archive takes that name after it was read back, and so never the place of a good one before. Good
+// under its first name it stays there if it cannot be renamed.
 func (j *Job) Run(ctx context.Context) (*Last, error) {
 	begun := time.Now()
-	name := j.Static
-	if name == "" {
-		name = nameOf(j.Cluster, begun)
+	before, retain := prefix(j.Cluster), max(j.Retain, 1)
+	if j.Static != "" {
+		before, retain = j.Static+staticMark, 1
 	}
-	last := &Last{Name: name, Time: begun.UnixNano()}
-	size, err := j.Store.Put(ctx, name, func(w io.Writer) (err error) {
+	last := &Last{Name: nameOf(before, begun), Time: begun.UnixNano()}
+	size, err := j.Store.Put(ctx, last.Name, func(w io.Writer) (err error) {
 		last.Index, err = j.Save(ctx, w)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", name, err)
+		return nil, fmt.Errorf("write %s: %w", last.Name, err)
 	}
 	if last.Size, err = j.check(ctx, last); err == nil && last.Size != size {
 		err = fmt.Errorf("%d bytes were written and %d came back", size, last.Size)
 	}
 	if err != nil {
-		j.discard(ctx, name)
-		return nil, fmt.Errorf("read %s back: %w", name, err)
+		j.discard(ctx, last.Name)
+		return nil, fmt.Errorf("read %s back: %w", last.Name, err)
 	}
-	if err := j.forget(ctx, name); err != nil {
-		return last, fmt.Errorf("remove old archives: %w", err)
+	old := j.forget(ctx, before, last.Name, retain)
+	if j.Static != "" {
+		if err := j.Store.Rename(ctx, last.Name, j.Static); err != nil {
+			return nil, errors.Join(fmt.Errorf("rename %s to %s: %w", last.Name, j.Static, err), old)
+		}
+		last.Name = j.Static
 	}
-	return last, nil
+	return last, old
 }
 
-// discard removes an archive that is not known to be good. One under a name that it shares with all others stays: it is
-// not known to be bad either.
+// discard removes an archive that is not known to be good.
 func (j *Job) discard(ctx context.Context, name string) {
-	if j.Static != "" {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_ = j.Store.Remove(ctx, name) // what is wrong is told already
@@ -180,21 +188,18 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// forget removes the oldest archives of this cluster beyond those to keep. The one that was just found good stays, even
-// if a clock that was wrong has given others later names.
-func (j *Job) forget(ctx context.Context, good string) error {
-	if j.Static != "" {
-		return nil
-	}
-	all, err := j.Store.List(ctx, prefix(j.Cluster))
+// forget removes the oldest archives whose names begin alike beyond those to keep. The one that was just found good stays,
+// even if a clock that was wrong has given others later names.
+func (j *Job) forget(ctx context.Context, before, good string, retain int) error {
+	all, err := j.Store.List(ctx, before)
 	if err != nil {
-		return err
+		return fmt.Errorf("list old archives: %w", err)
 	}
-	names := slices.DeleteFunc(all, func(name string) bool { return name == good || !ours(j.Cluster, name) })
+	names := slices.DeleteFunc(all, func(name string) bool { return name == good || !isNameOf(before, name) })
 	slices.Sort(names)
-	for len(names) > max(j.Retain, 1)-1 {
+	for len(names) > retain-1 {
 		if err := j.Store.Remove(ctx, names[0]); err != nil {
-			return err
+			return fmt.Errorf("remove old archives: %w", err)
 		}
 		names = names[1:]
 	}

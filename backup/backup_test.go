@@ -108,19 +108,62 @@ func TestDamageIsFound(t *testing.T) {
 	})
 }
 
+// An archive takes the static name when it is known to be good, and not before.
 func TestStaticName(t *testing.T) {
-	_, s := startS3(t)
-	store := openBucket(t, s.URL, secretKey)
-	job := newJob(store)
-	job.Static = "latest.snap"
-	for range 2 {
-		if _, err := job.Run(t.Context()); err != nil {
+	both(t, func(t *testing.T, store backup.Store) {
+		job := newJob(store)
+		job.Static = "latest.snap"
+		mine := []string{"latest.snap.new.txt", "latest.snap.old"}
+		left := "latest.snap.new.20200101T000000.000Z.snap" // by an end in the middle
+		for _, name := range append(mine, left) {
+			put(t, store, name)
+		}
+		for range 2 {
+			if last, err := job.Run(t.Context()); err != nil || last.Name != "latest.snap" || last.Size != 4 {
+				t.Fatalf("%+v, %v", last, err)
+			}
+		}
+		job.Save = func(_ context.Context, w io.Writer) (uint64, error) {
+			_, err := io.WriteString(w, "bad")
+			return 7, err
+		}
+		if last, err := job.Run(t.Context()); err == nil || last != nil {
+			t.Errorf("damaged: %+v, %v", last, err)
+		}
+		if have := names(t, store); have != "latest.snap "+strings.Join(mine, " ") {
+			t.Errorf("there is %q", have)
+		}
+		r, err := store.Open(t.Context(), "latest.snap")
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if have := names(t, store); have != "latest.snap" {
-		t.Errorf("there is %q", have)
-	}
+		defer r.Close()
+		if b, err := io.ReadAll(r); err != nil || string(b) != "good" {
+			t.Errorf("the archive is %q, %v", b, err)
+		}
+	})
+}
+
+// A stiff store renames nothing.
+type stiff struct{ backup.Store }
+
+func (stiff) Rename(context.Context, string, string) error { return errors.New("no copies today") }
+
+// What is good and cannot take the static name stays under its first one, and the one before stays, too.
+func TestStaticNameThatCannotBeTaken(t *testing.T) {
+	both(t, func(t *testing.T, store backup.Store) {
+		put(t, store, "latest.snap")
+		job := newJob(stiff{store})
+		job.Static = "latest.snap"
+		for range 2 {
+			if last, err := job.Run(t.Context()); err == nil || last != nil {
+				t.Fatalf("%+v, %v", last, err)
+			}
+		}
+		if have := strings.Fields(names(t, store)); len(have) != 2 || have[0] != "latest.snap" || !strings.HasPrefix(have[1], "latest.snap.new.2") {
+			t.Errorf("there is %q", have)
+		}
+	})
 }
 
 func TestDirectoryIsPrivateAndTidy(t *testing.T) {

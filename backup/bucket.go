@@ -29,6 +29,9 @@ type BucketConfig struct {
 // partSize is how much of an archive is in memory at once. A multipart upload has ten thousand parts at most: 160 GB.
 const partSize = 16 << 20
 
+// copySize is how much of an object a bucket copies in one request: 5 GiB.
+const copySize = 5 << 30
+
 // defaultEndpoint is S3's own.
 const defaultEndpoint = "s3.amazonaws.com"
 
@@ -148,6 +151,37 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// Rename implements Store: the bucket copies the object, and the first one goes when the copy is there whole.
+func (b *Bucket) Rename(ctx context.Context, from, to string) error {
+	sealed, err := b.sealed()
+	if err != nil {
+		return err
+	}
+	first, err := b.client.StatObject(ctx, b.conf.Bucket, b.key(from), minio.StatObjectOptions{})
+	if err != nil {
+		return err
+	}
+	source := minio.CopySrcOptions{Bucket: b.conf.Bucket, Object: b.key(from), MatchETag: first.ETag}
+	target := minio.CopyDestOptions{Bucket: b.conf.Bucket, Object: b.key(to), Encryption: sealed}
+	copied := minio.UploadInfo{}
+	if first.Size > copySize {
+		copied, err = b.client.ComposeObject(ctx, target, source)
+	} else {
+		copied, err = b.client.CopyObject(ctx, target, source)
+	}
+	if err != nil {
+		return err
+	}
+	second, err := b.client.StatObject(ctx, b.conf.Bucket, b.key(to), minio.StatObjectOptions{})
+	if err != nil {
+		return err
+	}
+	if second.Size != first.Size || second.ETag != copied.ETag {
+		return fmt.Errorf("the copy has %d bytes and tag %q, not %d and %q", second.Size, second.ETag, first.Size, copied.ETag)
+	}
+	return b.Remove(ctx, from)
 }
 
 // Remove implements Store.

@@ -123,6 +123,14 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && q.Has("uploads"):
 		f.parts[key] = map[int][]byte{}
 		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", url.PathEscape(key))
+	case r.Method == http.MethodPut && r.Header.Get("X-Amz-Copy-Source") != "":
+		b, ok := f.objects[strings.TrimPrefix(r.Header.Get("X-Amz-Copy-Source"), "/")]
+		if !ok || r.Header.Get("X-Amz-Copy-Source-If-Match") != strings.Trim(etag(b), `"`) {
+			fail(w, http.StatusPreconditionFailed, "PreconditionFailed")
+			return
+		}
+		f.objects[key] = b
+		fmt.Fprintf(w, "<CopyObjectResult><ETag>%s</ETag></CopyObjectResult>", etag(b))
 	case r.Method == http.MethodPut:
 		b, err := content(r)
 		if err != nil {

@@ -34,10 +34,7 @@ func (d Directory) Put(ctx context.Context, name string, write func(io.Writer) e
 	if err = errors.Join(err, file.Close()); err != nil {
 		return 0, err
 	}
-	if err := os.Rename(file.Name(), d.path(name)); err != nil {
-		return 0, err
-	}
-	return size, d.sync()
+	return size, d.Rename(ctx, filepath.Base(file.Name()), name)
 }
 
 // tidy removes what an end in the middle of Put has left of the same cluster's archives.
@@ -83,6 +80,14 @@ func (d Directory) List(_ context.Context, prefix string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// Rename implements Store.
+func (d Directory) Rename(_ context.Context, from, to string) error {
+	if err := os.Rename(d.path(from), d.path(to)); err != nil {
+		return err
+	}
+	return d.sync()
 }
 
 // Remove implements Store.

@@ -7,6 +7,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"net"
 	"net/url"
@@ -149,6 +151,53 @@ func FuzzSign(f *testing.F) {
 		if signed, err := s.SignFor(&ca.SignRequest{Node: "n1", CSR: text}); err == nil {
 			if leaf := leafOf(t, signed); len(leaf.URIs) != 1 || leaf.IsCA {
 				t.Errorf("signed %v", leaf.URIs)
+			}
+		}
+	})
+}
+
+// Whatever names a request asks for: what is signed is for the node alone, and for no name that a server may have.
+func FuzzNames(f *testing.F) {
+	s := newSigner(f)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	alternatives := asn1.ObjectIdentifier{2, 5, 29, 17}
+	request := func(c *x509.CertificateRequest) []byte {
+		der, err := x509.CreateCertificateRequest(rand.Reader, c, key)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return der
+	}
+	own, other := ca.AgentID("x", "dc1", "n1"), ca.AgentID("x", "dc1", "n2")
+	for _, c := range []*x509.CertificateRequest{
+		{URIs: []*url.URL{own}},
+		{URIs: []*url.URL{own}, DNSNames: []string{"localhost", "client.dc1.consul", "web.example.com."}, IPAddresses: []net.IP{net.IPv4(10, 0, 0, 1), net.IPv6loopback}},
+		{URIs: []*url.URL{own}, DNSNames: []string{"server.dc1.consul"}}, {URIs: []*url.URL{own}, DNSNames: []string{"n1.server.dc1.alt.example."}},
+		{URIs: []*url.URL{own}, DNSNames: []string{"*.dc1.consul", "consul"}}, {URIs: []*url.URL{own, other}}, {URIs: []*url.URL{other}}, {DNSNames: []string{"a"}},
+		{URIs: []*url.URL{own}, EmailAddresses: []string{"a@b"}},
+	} {
+		csr, err := x509.ParseCertificateRequest(request(c))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(csr.Extensions[0].Value)
+	}
+	f.Fuzz(func(t *testing.T, names []byte) {
+		der := request(&x509.CertificateRequest{ExtraExtensions: []pkix.Extension{{Id: alternatives, Value: names}}})
+		signed, err := s.SignFor(&ca.SignRequest{Node: "n1", CSR: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))})
+		if err != nil {
+			return
+		}
+		leaf := leafOf(t, signed)
+		if len(leaf.URIs) != 1 || leaf.URIs[0].Path != own.Path || len(leaf.EmailAddresses) > 0 || leaf.IsCA {
+			t.Errorf("signed for %v %v", leaf.URIs, leaf.EmailAddresses)
+		}
+		for _, name := range []string{"server.dc1.consul", "server.dc2.consul", "n1.server.dc1.consul", "server.dc1.alt.example"} {
+			if leaf.VerifyHostname(name) == nil {
+				t.Errorf("signed for %s: %q", name, leaf.DNSNames)
 			}
 		}
 	})

@@ -68,6 +68,9 @@ func FuzzFilter(f *testing.F) {
 		"((((((Node.Node == a", "Service.Weights.Passing == 1", "Service.Proxy.Upstreams.LocalBindPort != 3",
 		"Service.TaggedAddresses.lan.Port == 1", "\"a\" not in Service.Tags", "Service.Proxy.Expose.Paths.Path matches \"^[a\"",
 		"not not not Node.ID == `\"`", "Service.Connect.Native == true",
+		"Node.Meta.a == b and a in Node.Meta", "Service.Tags contains a or Service.Tags is not empty", `Service.Proxy.Config["a b"] == 1`, "Node.Meta[`a`] not matches `b+`",
+		"Checks is empty", "Checks.Definition.Interval != 10s", "Service.Port == -1", "Service.Port == 99999999999999999999", "Node.Node == \"\xff\"", "a in Service.Meta.b.c",
+		"Service.Proxy.Upstreams.DestinationName == x and not Service.Weights.Passing != 0x1", "Node.Node ==", "or", "(Node.Node == a))", "\"unclosed", "Service.EnableTagOverride != maybe",
 	} {
 		f.Add(s)
 	}

@@ -111,6 +111,50 @@ func TestWhoMeetsWhom(t *testing.T) {
 }
 
 // A chain through an intermediate makes a server as well as a direct one.
+// Gossip over TLS is among servers, whatever else is verified or not.
+func TestWhoGossips(t *testing.T) {
+	ca, stranger := authority(), authority()
+	open := func(pair, ca Pair) *Store { return must(Open(conf(place(t, t.TempDir(), ca, pair)))) }
+	server := open(issue(ca, "server", "dc1"), ca)
+	wildcard := AgentLeaf("server", "dc1", "consul")
+	wildcard.Valid, wildcard.Names = time.Hour, []string{"server.*.consul", "server.consul", "server.a.b.consul", "xserver.dc1.consul", "server.dc1.consulx"}
+	for name, c := range map[string]struct {
+		pair     Pair
+		of       Pair
+		accepts  bool // who is dialled
+		anywhere bool // who dials any server
+		there    bool // who dials a server of dc2
+	}{
+		"a server":                      {issue(ca, "server", "dc1"), ca, true, true, false},
+		"a server of elsewhere":         {issue(ca, "server", "dc2"), ca, true, true, true},
+		"a client":                      {issue(ca, "client", "dc2"), ca, false, false, false},
+		"a server of another authority": {issue(stranger, "server", "dc2"), ca, false, false, false},
+		"names that are nearly right":   {must(Issue(ca, wildcard)), ca, false, false, false},
+	} {
+		other := open(c.pair, c.of)
+		state, serverErr, clientErr := meet(server.Incoming(RPC), must(other.OutgoingGossip("dc1")))
+		accepts := serverErr == nil && clientErr == nil && server.VerifyGossip(&state) == nil
+		if accepts != c.accepts {
+			t.Errorf("%s is accepted: %v (%v, %v)", name, accepts, serverErr, clientErr)
+		}
+		for dc, want := range map[string]bool{"": c.anywhere, "dc2": c.there} {
+			if _, _, err := meet(other.Incoming(RPC), must(server.OutgoingGossip(dc))); (err == nil) != want {
+				t.Errorf("%s is dialled as a server of %q: %v", name, dc, err)
+			}
+		}
+	}
+	if _, _, err := meet(server.Incoming(RPC), &tls.Config{InsecureSkipVerify: true}); err != nil {
+		t.Errorf("TLS, which calls need without a certificate: %v", err)
+	}
+	if err := server.VerifyGossip(&tls.ConnectionState{}); !errors.Is(err, ErrNotAnyServer) {
+		t.Errorf("without a certificate: %v", err)
+	}
+	bare := must(Open(conf(Settings{})))
+	if _, err := bare.OutgoingGossip(""); err == nil {
+		t.Error("an agent without a certificate gossips over TLS")
+	}
+}
+
 func TestIntermediates(t *testing.T) {
 	root := authority()
 	between := must(between(root))

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -107,6 +108,60 @@ func (s *Store) Outgoing(datacenter string) *tls.Config {
 		name = s.ServerName(datacenter)
 	}
 	return st.dial(m, name)
+}
+
+var errNoAuthority = errors.New("there is no authority to verify certificates with")
+
+// OutgoingGossip is how this server connects to gossip with a server of a datacenter, "" being any. Both sides prove to be
+// servers, whatever verify_incoming, verify_outgoing and verify_server_hostname say: there is no gossip over TLS with others.
+func (s *Store) OutgoingGossip(datacenter string) (*tls.Config, error) {
+	st := s.current.Load()
+	m := &st.of[RPC]
+	if m.pair == nil {
+		return nil, errNoCertificate
+	}
+	if len(m.roots) == 0 {
+		return nil, errNoAuthority
+	}
+	c := st.dial(m, "")
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		return st.verifyGossip(state.PeerCertificates, datacenter, x509.ExtKeyUsageServerAuth)
+	}
+	return c, nil
+}
+
+// VerifyGossip tells why who has connected is not to be taken for a server of any datacenter.
+func (s *Store) VerifyGossip(state *tls.ConnectionState) error {
+	return s.current.Load().verifyGossip(state.PeerCertificates, "", x509.ExtKeyUsageClientAuth)
+}
+
+// ErrNotAnyServer tells that the other side of a connection has not proven to be a server of the datacenter that is meant,
+// or of any.
+var ErrNotAnyServer = errors.New("the certificate is not that of a server")
+
+func (st *state) verifyGossip(chain []*x509.Certificate, datacenter string, usage x509.ExtKeyUsage) error {
+	if err := verify(chain, pool(st.of[RPC].roots), usage); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotAnyServer, err)
+	}
+	if datacenter != "" {
+		if err := chain[0].VerifyHostname(ServerName(datacenter, st.Domain)); err != nil {
+			return fmt.Errorf("%w of datacenter %q: %w", ErrNotAnyServer, datacenter, err)
+		}
+		return nil
+	}
+	for _, name := range chain[0].DNSNames {
+		if servesSomewhere(name, st.Domain) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: it has the names %q, and none is %s", ErrNotAnyServer, chain[0].DNSNames, ServerName("<datacenter>", st.Domain))
+}
+
+// servesSomewhere tells whether a name is that of the servers of some datacenter.
+func servesSomewhere(name, domain string) bool {
+	rest, ok := strings.CutPrefix(strings.ToLower(name), "server.")
+	datacenter, under := strings.CutSuffix(rest, "."+strings.ToLower(Domain(domain)))
+	return ok && under && datacenter != "" && !strings.ContainsAny(datacenter, ".*")
 }
 
 // OutgoingStranger is how an agent without a certificate asks servers for one; they still prove who they are, as far as

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"lictor/catalog"
+	"lictor/filter"
 )
 
-// told is what expressions see of a token: claims with one value below value, and those with several below list.
+// told is what assertions see of a token: its claims, and how comparisons with parameters have ended.
 type told struct {
 	Value map[string]string   `bexpr:"value"`
 	List  map[string][]string `bexpr:"list"`
@@ -24,7 +24,7 @@ type told struct {
 // Parameters are never written into the expression, as what they hold is for who asks to choose. Matches that name one
 // are compared here, and the expression sees only how that has ended: as fact.
 type assertion struct {
-	filter *catalog.Filter[*told]
+	filter *filter.Filter[told]
 	facts  []fact
 }
 
@@ -67,20 +67,19 @@ func parseAssertion(text string) (*assertion, error) {
 		}
 	}
 	var err error
-	a.filter, err = catalog.NewFilter[*told](text)
+	a.filter, err = filter.Parse[told](text)
 	return a, err
 }
 
 var errAssertion = errors.New("does not hold")
 
 // holds returns nil if the assertion holds.
-func (a *assertion) holds(t *told, parameters map[string]string) error {
-	mine := *t
-	mine.Fact = map[string]string{}
+func (a *assertion) holds(c *Claims, parameters map[string]string) error {
+	t := told{c.Value, c.List, map[string]string{}}
 	for i, f := range a.facts {
-		mine.Fact[fmt.Sprintf("f%d", i)] = map[bool]string{true: "yes", false: "no"}[f.holds(t, parameters[f.parameter])]
+		t.Fact[fmt.Sprintf("f%d", i)] = map[bool]string{true: "yes", false: "no"}[f.holds(c, parameters[f.parameter])]
 	}
-	ok, err := a.filter.Keep(&mine)
+	ok, err := a.filter.Keep(t)
 	if err == nil && !ok {
 		err = errAssertion
 	}
@@ -88,11 +87,11 @@ func (a *assertion) holds(t *told, parameters map[string]string) error {
 }
 
 // holds compares. A claim that is missing fulfils nothing.
-func (f *fact) holds(t *told, parameter string) bool {
+func (f *fact) holds(c *Claims, parameter string) bool {
 	if f.list {
-		l, there := t.List[f.claim]
+		l, there := c.List[f.claim]
 		return there && slices.Contains(l, parameter) != f.not
 	}
-	v, there := t.Value[f.claim]
+	v, there := c.Value[f.claim]
 	return there && (v == parameter) != f.not
 }

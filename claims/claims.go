@@ -5,8 +5,7 @@ package claims
 import (
 	"context"
 	"crypto"
-	"crypto/x509"
-	"encoding/pem"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,161 +15,250 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Config says which tokens are accepted. Exactly one of Keys, JWKSURL and DiscoveryURL is needed.
+// Config says which tokens are accepted. Its JSON is that of auth methods. Exactly one of JWTValidationPubKeys, JWKSURL and
+// OIDCDiscoveryURL is needed.
 type Config struct {
-	Keys         []string // public keys, PEM
-	JWKSURL      string   // where the keys are, and the authority of that place, PEM; "" are those of the system
-	JWKSCA       string
-	DiscoveryURL string // of OIDC, and the authority of that place
-	DiscoveryCA  string
-	Issuer       string   // "" is any
-	Audiences    []string // one of which the token must be for; none is any
-	Algorithms   []string // of signatures; none means RS256
-	ClockSkew    time.Duration
-	Mappings     map[string]string // names of claims for those in expressions
-	ListMappings map[string]string
-	Assertions   []string // that must all hold: see Assertion
+	JWTValidationPubKeys []string // public keys or certificates, PEM
+	JWKSURL              string   // where the keys are, and the authority of that place, PEM; "" are those of the system
+	JWKSCACert           string
+	OIDCDiscoveryURL     string // the issuer, who tells where its keys are, and the authority of that place
+	OIDCDiscoveryCACert  string
+	BoundIssuer          string            // "" is the issuer at OIDCDiscoveryURL, or else any
+	BoundAudiences       []string          // one of which the token must be for; none is any
+	JWTSupportedAlgs     []string          // of signatures; none means all that need a public key
+	ExpirationLeeway     Duration          // how long a token is good that does not say until when; 0 is 150 s
+	NotBeforeLeeway      Duration          // how long before its end a token is good that does not say from when; 0 is 150 s
+	ClockSkewLeeway      Duration          // how far clocks may differ; 0 is 60 s
+	ClaimMappings        map[string]string // names of claims, or JSON pointers to them, for names in expressions
+	ListClaimMappings    map[string]string // the same for claims with several values
+	Assertions           []string          `json:"-"` // that must all hold, such as value.node == "${node}"
+}
+
+// A Duration is a text or a number of nanoseconds in JSON. Of leeways, 0 means the default, and less than 0 none at all.
+type Duration time.Duration
+
+// UnmarshalJSON reads it.
+func (l *Duration) UnmarshalJSON(b []byte) error {
+	var text string
+	if json.Unmarshal(b, &text) != nil {
+		return json.Unmarshal(b, (*int64)(l))
+	}
+	if text == "" {
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	*l = Duration(d)
+	return err
+}
+
+func (l Duration) or(otherwise time.Duration) time.Duration {
+	switch {
+	case l < 0:
+		return 0
+	case l == 0:
+		return otherwise
+	}
+	return time.Duration(l)
+}
+
+// A ConfigError tells which field of a Config cannot be used, and why.
+type ConfigError struct{ Field, Reason string }
+
+func (e *ConfigError) Error() string { return e.Reason }
+
+func wrong(field, format string, args ...any) error {
+	return &ConfigError{field, fmt.Sprintf(format, args...)}
+}
+
+// ErrSources refuses a Config that names no place of keys, or several.
+var ErrSources error = &ConfigError{"JWTValidationPubKeys", "exactly one of 'JWTValidationPubKeys', 'JWKSURL', or 'OIDCDiscoveryURL' must be set"}
+
+// Claims are what a token says, under the names that the mappings give: what has one value, and what has several.
+type Claims struct {
+	Value map[string]string   `bexpr:"value"`
+	List  map[string][]string `bexpr:"list"`
 }
 
 // A Checker checks tokens. It may be used by several goroutines.
 type Checker struct {
-	Config
-	source     source
+	config     Config
+	fixed      []crypto.PublicKey // of JWTValidationPubKeys
+	remote     *remote            // of all others
 	assertions []*assertion
 	parser     *jwt.Parser
 }
 
-// maxToken bounds a token, in bytes.
-const maxToken = 16 << 10
+// MaxToken bounds a token, in bytes.
+const MaxToken = 64 << 10
 
 // algorithms are those of signatures that need a public key.
 var algorithms = []string{"RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "EdDSA"}
 
-// New makes a Checker. Errors begin with the name of the key, as auto_config has it. It connects to nothing.
-func New(c Config) (*Checker, error) {
-	k := &Checker{Config: c}
-	if len(c.Algorithms) == 0 {
-		c.Algorithms = []string{"RS256"}
+// New makes a Checker. It connects to nothing; the keys at addresses are fetched through keys when a token needs them. Its
+// errors are ConfigErrors.
+func New(c Config, keys Keys) (*Checker, error) {
+	k := &Checker{config: c}
+	allowed := c.JWTSupportedAlgs
+	if len(allowed) == 0 {
+		allowed = algorithms
 	}
-	for _, a := range c.Algorithms {
+	for _, a := range allowed {
 		if !slices.Contains(algorithms, a) {
-			return nil, fmt.Errorf("jwt_supported_algs: holds %q, but allowed are: %s", a, strings.Join(algorithms, ", "))
+			return nil, wrong("JWTSupportedAlgs", "unsupported signing algorithm %q in 'JWTSupportedAlgs': allowed are %s", a, strings.Join(algorithms, ", "))
 		}
 	}
-	var err error
-	if k.source, err = newSource(&c); err != nil {
-		return nil, err
+	k.parser = jwt.NewParser(jwt.WithValidMethods(allowed), jwt.WithJSONNumber(), jwt.WithoutClaimsValidation())
+	for field, m := range map[string]map[string]string{"ClaimMappings": c.ClaimMappings, "ListClaimMappings": c.ListClaimMappings} {
+		if err := uniqueTargets(field, m); err != nil {
+			return nil, err
+		}
 	}
 	for i, text := range c.Assertions {
 		a, err := parseAssertion(text)
 		if err != nil {
-			return nil, fmt.Errorf("claim_assertions: number %d: %w", i+1, err)
+			return nil, wrong("Assertions", "number %d: %s", i+1, err)
 		}
 		k.assertions = append(k.assertions, a)
 	}
-	options := []jwt.ParserOption{jwt.WithValidMethods(c.Algorithms), jwt.WithLeeway(c.ClockSkew), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(time.Now)}
-	if c.Issuer != "" {
-		options = append(options, jwt.WithIssuer(c.Issuer))
-	}
-	if len(c.Audiences) > 0 {
-		options = append(options, jwt.WithAudience(c.Audiences...))
-	}
-	k.parser = jwt.NewParser(options...)
-	return k, nil
+	return k, k.findKeys(keys)
 }
 
-// Check returns nil if a token is valid and all assertions hold of it, with these values for their parameters.
-func (k *Checker) Check(ctx context.Context, token string, parameters map[string]string) error {
-	if len(token) > maxToken {
-		return fmt.Errorf("the token is longer than %d bytes", maxToken)
+// findKeys settles where the keys are.
+func (k *Checker) findKeys(keys Keys) error {
+	c := &k.config
+	if (len(c.JWTValidationPubKeys) > 0) == (c.JWKSURL != "" || c.OIDCDiscoveryURL != "") || c.JWKSURL != "" && c.OIDCDiscoveryURL != "" {
+		return ErrSources
+	}
+	for i, text := range c.JWTValidationPubKeys {
+		key, err := parseKey(text)
+		if err != nil {
+			return wrong("JWTValidationPubKeys", "error parsing public key JWTValidationPubKeys[%d]: %s", i, err)
+		}
+		k.fixed = append(k.fixed, key)
+	}
+	if len(k.fixed) > 0 {
+		return nil
+	}
+	p, err := newPlace(c)
+	if err == nil {
+		k.remote = keys.at(p)
+	}
+	return err
+}
+
+// Check returns what a token claims if it is valid and all assertions hold of it, with these values for their parameters.
+// It may block while keys are fetched.
+func (k *Checker) Check(ctx context.Context, token string, parameters map[string]string) (*Claims, error) {
+	if len(token) > MaxToken {
+		return nil, fmt.Errorf("the token is longer than %d bytes", MaxToken)
 	}
 	all := jwt.MapClaims{}
-	if _, err := k.parser.ParseWithClaims(token, all, func(t *jwt.Token) (any, error) {
-		id, _ := t.Header["kid"].(string)
-		keys, err := k.source.keys(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		set := jwt.VerificationKeySet{}
-		for _, key := range keys {
-			set.Keys = append(set.Keys, key)
-		}
-		return set, nil
-	}); err != nil {
-		return err
+	if _, err := k.parser.ParseWithClaims(token, all, func(t *jwt.Token) (any, error) { return k.keysFor(ctx, t) }); err != nil {
+		return nil, err
 	}
-	told, err := k.choose(all)
+	if err := k.checkTimes(all, time.Now()); err != nil {
+		return nil, err
+	}
+	if err := k.checkParties(all); err != nil {
+		return nil, err
+	}
+	chosen, err := k.choose(all)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, a := range k.assertions {
-		if err := a.holds(told, parameters); err != nil {
-			return fmt.Errorf("claim assertion %d: %w", i+1, err)
+		if err := a.holds(chosen, parameters); err != nil {
+			return nil, fmt.Errorf("claim assertion %d: %w", i+1, err)
 		}
+	}
+	return chosen, nil
+}
+
+// keysFor are the keys that may have signed a token.
+func (k *Checker) keysFor(ctx context.Context, t *jwt.Token) (any, error) {
+	if _, critical := t.Header["crit"]; critical { // what it names has to be understood: RFC 7515, section 4.1.11
+		return nil, errors.New("the token has extensions that are not known here (crit)")
+	}
+	known := k.fixed
+	if k.remote != nil {
+		id, _ := t.Header["kid"].(string)
+		var err error
+		if known, err = k.remote.find(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	set := jwt.VerificationKeySet{}
+	for _, key := range known {
+		if fits(t.Method.Alg(), key) {
+			set.Keys = append(set.Keys, key)
+		}
+	}
+	if len(set.Keys) == 0 {
+		return nil, fmt.Errorf("no known key for the algorithm %s", t.Method.Alg())
+	}
+	return set, nil
+}
+
+// The defaults of leeways.
+const (
+	defaultLeeway = 150 * time.Second
+	defaultSkew   = time.Minute
+)
+
+// checkTimes tells why a token that is signed well is not good now.
+func (k *Checker) checkTimes(all map[string]any, now time.Time) error {
+	var times [3]time.Time
+	for i, name := range []string{"iat", "nbf", "exp"} {
+		var err error
+		if times[i], err = moment(all[name]); err != nil {
+			return fmt.Errorf("claim %q: %w", name, err)
+		}
+	}
+	issued, begin, end := times[0], times[1], times[2]
+	if issued.IsZero() && begin.IsZero() && end.IsZero() {
+		return errors.New("no issue time, notBefore, or expiration time encoded in token")
+	}
+	if end.IsZero() {
+		end = issued
+		if begin.After(issued) {
+			end = begin
+		}
+		end = end.Add(k.config.ExpirationLeeway.or(defaultLeeway))
+	}
+	if begin.IsZero() {
+		if begin = issued; begin.IsZero() {
+			begin = end.Add(-k.config.NotBeforeLeeway.or(defaultLeeway))
+		}
+	}
+	skew := k.config.ClockSkewLeeway.or(defaultSkew)
+	switch {
+	case now.After(end.Add(skew)):
+		return errors.New("token is expired")
+	case now.Add(skew).Before(begin):
+		return errors.New("token is not yet valid (notBefore)")
+	case now.Add(skew).Before(issued):
+		return errors.New("token was issued in the future")
 	}
 	return nil
 }
 
-// choose gives the claims that the mappings name the names that they have in expressions.
-func (k *Checker) choose(all map[string]any) (*told, error) {
-	t := &told{Value: map[string]string{}, List: map[string][]string{}}
-	for from, to := range k.Mappings {
-		switch v := find(all, from).(type) {
-		case nil:
-		case string, bool, float64:
-			t.Value[to] = fmt.Sprint(v)
-		default:
-			return nil, fmt.Errorf("the claim %q is not a text, a number or a truth value", from)
-		}
+// checkParties tells whether a token is by whom it has to be, and for whom.
+func (k *Checker) checkParties(all map[string]any) error {
+	c := &k.config
+	want := c.BoundIssuer
+	if want == "" {
+		want = c.OIDCDiscoveryURL
 	}
-	for from, to := range k.ListMappings {
-		switch v := find(all, from).(type) {
-		case nil:
-		case string:
-			t.List[to] = []string{v}
-		case []any:
-			for _, one := range v {
-				t.List[to] = append(t.List[to], fmt.Sprint(one))
-			}
-		default:
-			return nil, fmt.Errorf("the claim %q is not a list", from)
-		}
+	if issuer, _ := all["iss"].(string); want != "" && issuer != want {
+		return errors.New("invalid issuer (iss) claim")
 	}
-	return t, nil
-}
-
-// find looks a claim up, by its name or by a JSON pointer.
-func find(all map[string]any, name string) any {
-	path, ok := strings.CutPrefix(name, "/")
-	if !ok {
-		return all[name]
+	if len(c.BoundAudiences) == 0 {
+		return nil
 	}
-	var at any = all
-	for _, part := range strings.Split(path, "/") {
-		inside, ok := at.(map[string]any)
-		if !ok {
+	for _, audience := range texts(all["aud"]) {
+		if slices.Contains(c.BoundAudiences, audience) {
 			return nil
 		}
-		at = inside[strings.NewReplacer("~1", "/", "~0", "~").Replace(part)]
 	}
-	return at
-}
-
-// parseKey reads a public key, or that of a certificate, in PEM.
-func parseKey(text string) (crypto.PublicKey, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, errors.New("is not PEM")
-	}
-	if block.Type == "CERTIFICATE" {
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		return c.PublicKey, nil
-	}
-	if key, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
-		return key, nil
-	}
-	return x509.ParsePKCS1PublicKey(block.Bytes)
+	return errors.New("invalid audience (aud) claim")
 }

@@ -7,176 +7,223 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
-	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 )
 
-// A source gives the keys that may have signed a token: those of the id, or all if it is "".
-type source interface {
-	keys(ctx context.Context, id string) ([]crypto.PublicKey, error)
+// Keys are the keys that issuers publish, kept for all Checkers that are made with them. The zero value keeps none for
+// another Checker. It may be used by several goroutines, and a copy of a Keys that Remembering made shares what that keeps.
+type Keys struct{ kept *keyCache }
+
+// Remembering makes Keys that remember.
+func Remembering() Keys { return Keys{&keyCache{all: map[place]*remote{}}} }
+
+type keyCache struct {
+	mu  sync.Mutex // guards all
+	all map[place]*remote
 }
 
-func newSource(c *Config) (source, error) {
-	given := 0
-	for _, one := range []bool{len(c.Keys) > 0, c.JWKSURL != "", c.DiscoveryURL != ""} {
-		if one {
-			given++
+// at gives what is known of the keys at a place.
+func (k Keys) at(p place) *remote {
+	if k.kept == nil {
+		return newRemote(p)
+	}
+	k.kept.mu.Lock()
+	defer k.kept.mu.Unlock()
+	known := k.kept.all[p]
+	if known == nil {
+		if len(k.kept.all) >= maxPlaces {
+			clear(k.kept.all)
 		}
+		known = newRemote(p)
+		k.kept.all[p] = known
 	}
-	if given != 1 {
-		return nil, errors.New("jwt_validation_pub_keys: exactly one of jwt_validation_pub_keys, jwks_url and oidc_discovery_url is needed")
-	}
-	if len(c.Keys) > 0 {
-		var all fixed
-		for i, text := range c.Keys {
-			key, err := parseKey(text)
-			if err != nil {
-				return nil, fmt.Errorf("jwt_validation_pub_keys: number %d: %w", i+1, err)
-			}
-			all = append(all, key)
-		}
-		return all, nil
-	}
-	at, name, authority, caName := c.JWKSURL, "jwks_url", c.JWKSCA, "jwks_ca_cert"
-	if c.DiscoveryURL != "" {
-		at, name, authority, caName = c.DiscoveryURL, "oidc_discovery_url", c.DiscoveryCA, "oidc_discovery_ca_cert"
-	}
-	if u, err := url.Parse(at); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return nil, fmt.Errorf("%s: is %q, which is not an http or https address", name, at)
-	}
-	r := &remote{at: at, discover: c.DiscoveryURL != "", issuer: c.DiscoveryURL, client: &http.Client{Timeout: fetchTime}}
-	if authority != "" {
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM([]byte(authority)) {
-			return nil, fmt.Errorf("%s: holds no certificate in PEM", caName)
-		}
-		r.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
-	}
-	return r, nil
+	return known
 }
 
-// fixed are keys that are known.
-type fixed []crypto.PublicKey
-
-func (f fixed) keys(context.Context, string) ([]crypto.PublicKey, error) { return f, nil }
-
-// A remote source fetches keys, and again after a while, or when a token names one that is not known.
-type remote struct {
-	at       string
-	discover bool
-	issuer   string
-	client   *http.Client
-
-	mu      sync.Mutex // guards what follows, and fetching
-	known   map[string]crypto.PublicKey
-	fetched time.Time
-}
-
+// How long keys are good, and how soon after they were fetched, or could not be, they are fetched again for an unknown one.
 const (
-	fetchTime = 10 * time.Second
-	fetchSize = 1 << 20
-	fresh     = 10 * time.Minute // how long keys are taken for the newest
-	hasty     = 10 * time.Second // how soon an unknown id has them fetched again
-	keysMost  = 100
+	keysGood  = 10 * time.Minute
+	keysAgain = 10 * time.Second
+	maxKeys   = 100 // of one issuer
+	maxPlaces = 256
 )
 
-func (r *remote) keys(ctx context.Context, id string) ([]crypto.PublicKey, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, known := r.known[id]
-	age := time.Since(r.fetched)
-	if r.known == nil || age > fresh || id != "" && !known && age > hasty {
-		all, err := r.fetch(ctx)
-		if err != nil && r.known == nil {
-			return nil, fmt.Errorf("fetch the keys: %w", err)
-		}
-		if err == nil {
-			r.known = all
-		}
-		r.fetched = time.Now()
-	}
-	if key, ok := r.known[id]; ok {
-		return []crypto.PublicKey{key}, nil
-	}
-	if id != "" {
-		return nil, fmt.Errorf("there is no key %q", id)
-	}
-	var all []crypto.PublicKey
-	for _, key := range r.known {
-		all = append(all, key)
-	}
-	return all, nil
+// A place is where an issuer publishes its keys.
+type place struct {
+	jwks, discovery string // one of them
+	ca              string // certificates to trust, in PEM; "" are those of the system
 }
 
-// fetch gets the keys, by id.
-func (r *remote) fetch(ctx context.Context) (map[string]crypto.PublicKey, error) {
-	at := r.at
-	if r.discover {
-		var d struct {
-			Issuer string `json:"issuer"`
-			Keys   string `json:"jwks_uri"`
-		}
-		if err := r.get(ctx, strings.TrimSuffix(at, "/")+"/.well-known/openid-configuration", &d); err != nil {
-			return nil, err
-		}
-		if strings.TrimSuffix(d.Issuer, "/") != strings.TrimSuffix(r.issuer, "/") {
-			return nil, fmt.Errorf("the provider calls itself %q, not %q", d.Issuer, r.issuer)
-		}
-		at = d.Keys
+func newPlace(c *Config) (place, error) {
+	p, address, name, caName := place{c.JWKSURL, "", c.JWKSCACert}, c.JWKSURL, "JWKSURL", "JWKSCACert"
+	if c.OIDCDiscoveryURL != "" {
+		p, address, name, caName = place{"", c.OIDCDiscoveryURL, c.OIDCDiscoveryCACert}, c.OIDCDiscoveryURL, "OIDCDiscoveryURL", "OIDCDiscoveryCACert"
 	}
-	var set struct {
-		Keys []webKey `json:"keys"`
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return p, wrong(name, "%s must be an address that begins with https:// or http://", name)
 	}
-	if err := r.get(ctx, at, &set); err != nil {
+	if _, err := NewClient(p.ca); err != nil {
+		return p, wrong(caName, "%s: %s", caName, err)
+	}
+	return p, nil
+}
+
+// A remote has the keys that an issuer publishes, and fetches them when they are needed.
+type remote struct {
+	place
+	turn    chan struct{} // is held by who uses what follows
+	keys    []namedKey
+	fetched time.Time // or tried last; zero: never
+	failed  error     // of the last try
+}
+
+type namedKey struct {
+	id  string
+	key crypto.PublicKey
+}
+
+func newRemote(p place) *remote { return &remote{place: p, turn: make(chan struct{}, 1)} }
+
+// find gives the keys with an ID, or all where there is no such ID to go by. Who asks while they are fetched waits for that.
+func (r *remote) find(ctx context.Context, id string) ([]crypto.PublicKey, error) {
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	age := time.Since(r.fetched)
+	if r.fetched.IsZero() || age > keysGood || age > keysAgain && (r.failed != nil || len(r.with(id)) == 0) {
+		r.keys, r.failed = r.fetch(ctx)
+		r.fetched = time.Now()
+		if ctx.Err() != nil {
+			r.fetched = time.Time{} // this tells nothing of the issuer
+		}
+	}
+	if r.failed != nil {
+		return nil, fmt.Errorf("fetch the keys of the issuer: %w", r.failed)
+	}
+	return r.with(id), nil
+}
+
+func (r *remote) with(id string) []crypto.PublicKey {
+	var found []crypto.PublicKey
+	for _, k := range r.keys {
+		if id == "" || k.id == "" || k.id == id {
+			found = append(found, k.key)
+		}
+	}
+	return found
+}
+
+// fetch reads what the issuer publishes now.
+func (r *remote) fetch(ctx context.Context) ([]namedKey, error) {
+	c, err := NewClient(r.ca)
+	if err != nil {
 		return nil, err
 	}
-	all := map[string]crypto.PublicKey{}
-	for i, k := range set.Keys[:min(len(set.Keys), keysMost)] {
-		key, err := k.public()
-		if err != nil || k.Use != "" && k.Use != "sig" {
-			continue // for others, or of a kind that signs nothing here
+	address := r.jwks
+	if r.discovery != "" {
+		var about struct {
+			Issuer  string `json:"issuer"`
+			JWKSURI string `json:"jwks_uri"`
 		}
-		id := k.ID
-		if id == "" {
-			id = fmt.Sprintf("(number %d)", i+1)
+		if err := c.Get(ctx, strings.TrimSuffix(r.discovery, "/")+"/.well-known/openid-configuration", &about); err != nil {
+			return nil, err
 		}
-		all[id] = key
+		if about.Issuer != r.discovery {
+			return nil, fmt.Errorf("the issuer calls itself %q, not %q", about.Issuer, r.discovery)
+		}
+		address = about.JWKSURI
+	}
+	var published struct {
+		Keys []webKey `json:"keys"`
+	}
+	if err := c.Get(ctx, address, &published); err != nil {
+		return nil, err
+	}
+	var all []namedKey
+	for _, one := range published.Keys[:min(len(published.Keys), maxKeys)] {
+		if key := one.public(); usable(key) && (one.Use == "" || one.Use == "sig") {
+			all = append(all, namedKey{one.ID, key})
+		}
 	}
 	return all, nil
 }
 
-func (r *remote) get(ctx context.Context, at string, into any) error {
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return err
+// fits tells whether a key is one for an algorithm.
+func fits(algorithm string, key crypto.PublicKey) bool {
+	switch key.(type) {
+	case *rsa.PublicKey:
+		return algorithm[:2] == "RS" || algorithm[:2] == "PS"
+	case *ecdsa.PublicKey:
+		return algorithm[:2] == "ES"
 	}
-	a, err := r.client.Do(q)
-	if err != nil {
-		return err
-	}
-	defer a.Body.Close()
-	if a.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", at, a.Status)
-	}
-	return json.NewDecoder(io.LimitReader(a.Body, fetchSize)).Decode(into)
+	return algorithm == "EdDSA"
 }
 
-// A webKey is a key as RFC 7517 writes it.
+// usable tells whether tokens may be signed by a key: RFC 7518 wants 2048 bits of RSA at least.
+func usable(key crypto.PublicKey) bool {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		return k.N.BitLen() >= 2048 && k.N.BitLen() <= 16384 && k.E >= 3
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+		return true
+	}
+	return false
+}
+
+var (
+	errNoKeys = errors.New("data does not contain any valid RSA, ECDSA, or ED25519 public keys")
+	errWeak   = errors.New("an RSA key must have 2048 to 16384 bits")
+)
+
+// parseKey reads a key, or that of a certificate, in PEM.
+func parseKey(text string) (crypto.PublicKey, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errNoKeys
+	}
+	var key any
+	var err error
+	switch block.Type {
+	case "CERTIFICATE":
+		var cert *x509.Certificate
+		if cert, err = x509.ParseCertificate(block.Bytes); err == nil {
+			key = cert.PublicKey
+		}
+	case "RSA PUBLIC KEY":
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	default:
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+	}
+	if err != nil {
+		return nil, errNoKeys
+	}
+	if usable(key) {
+		return key, nil
+	}
+	if _, weak := key.(*rsa.PublicKey); weak {
+		return nil, errWeak
+	}
+	return nil, errNoKeys
+}
+
+// A webKey is a key as RFC 7517 has it.
 type webKey struct {
-	Kind  string `json:"kty"`
-	Use   string `json:"use"`
+	Type  string `json:"kty"`
 	ID    string `json:"kid"`
+	Use   string `json:"use"`
 	Curve string `json:"crv"`
 	N     string `json:"n"`
 	E     string `json:"e"`
@@ -184,38 +231,48 @@ type webKey struct {
 	Y     string `json:"y"`
 }
 
-var errKey = errors.New("not a key that is known here")
-
-func (k *webKey) public() (crypto.PublicKey, error) {
+// public is the key; nil if it is of a kind that is not known, or malformed.
+func (k *webKey) public() crypto.PublicKey {
 	number := func(text string) []byte {
-		b, err := base64.RawURLEncoding.DecodeString(text)
+		b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 		if err != nil {
 			return nil
 		}
 		return b
 	}
-	switch k.Kind {
-	case "RSA":
+	switch {
+	case k.Type == "RSA":
 		n, e := new(big.Int).SetBytes(number(k.N)), new(big.Int).SetBytes(number(k.E))
-		if n.BitLen() < 2048 || !e.IsInt64() || e.Int64() < 3 || e.Int64() > 1<<31-1 {
-			return nil, errKey
+		if !e.IsInt64() || e.Int64() > 1<<31-1 {
+			return nil
 		}
-		return &rsa.PublicKey{N: n, E: int(e.Int64())}, nil
-	case "EC":
-		curve, ok := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[k.Curve]
-		if !ok {
-			return nil, errKey
+		return &rsa.PublicKey{N: n, E: int(e.Int64())}
+	case k.Type == "OKP" && k.Curve == "Ed25519":
+		if x := number(k.X); len(x) == ed25519.PublicKeySize {
+			return ed25519.PublicKey(x)
 		}
-		size := (curve.Params().BitSize + 7) / 8
-		x, y := number(k.X), number(k.Y)
-		if len(x) != size || len(y) != size {
-			return nil, errKey
-		}
-		return ecdsa.ParseUncompressedPublicKey(curve, append(append([]byte{4}, x...), y...))
-	case "OKP":
-		if x := number(k.X); k.Curve == "Ed25519" && len(x) == ed25519.PublicKeySize {
-			return ed25519.PublicKey(x), nil
-		}
+	case k.Type == "EC":
+		return curveKey(k.Curve, number(k.X), number(k.Y))
 	}
-	return nil, errKey
+	return nil
+}
+
+func curveKey(name string, x, y []byte) crypto.PublicKey {
+	curve := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}[name]
+	if curve == nil {
+		return nil
+	}
+	size := (curve.Params().BitSize + 7) / 8
+	if len(x) > size || len(y) > size {
+		return nil
+	}
+	point := make([]byte, 1+2*size)
+	point[0] = 4
+	copy(point[1+size-len(x):], x)
+	copy(point[1+2*size-len(y):], y)
+	key, err := ecdsa.ParseUncompressedPublicKey(curve, point)
+	if err != nil {
+		return nil
+	}
+	return key
 }

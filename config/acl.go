@@ -5,11 +5,11 @@ import "time"
 // ACL is who may do what.
 type ACL struct {
 	Enabled             bool          `config:"enabled" debug:"ACLsEnabled"`                           // check tokens
-	TokenReplication    bool          `config:"enable_token_replication" debug:"ACLTokenReplication"`  // copy tokens from the primary datacenter
+	TokenReplication    bool          `config:"enable_token_replication" debug:"ACLTokenReplication"`  // on servers: copy tokens, and not policies and roles alone, from the primary datacenter
 	PolicyTTL           time.Duration `config:"policy_ttl" debug:"ACLPolicyTTL"`                       // how long policies are cached
 	RoleTTL             time.Duration `config:"role_ttl" debug:"ACLRoleTTL"`                           // how long roles are cached
 	TokenTTL            time.Duration `config:"token_ttl" debug:"ACLTokenTTL"`                         // how long tokens are cached
-	DownPolicy          string        `config:"down_policy" debug:"ACLDownPolicy"`                     // what holds while the servers cannot be asked
+	DownPolicy          string        `config:"down_policy" debug:"ACLDownPolicy"`                     // what holds while the servers, or the primary datacenter, cannot be asked
 	DefaultPolicy       string        `config:"default_policy" debug:"ACLDefaultPolicy"`               // allow or deny what no rule speaks of
 	KeyListPolicy       bool          `config:"enable_key_list_policy" debug:"ACLEnableKeyListPolicy"` // reading keys recursively needs the list permission
 	Tokens              Tokens        `config:"tokens"`
@@ -20,7 +20,7 @@ type ACL struct {
 // Tokens are what the agent itself acts with.
 type Tokens struct {
 	InitialManagement string                   `config:"initial_management" debug:"ACLInitialManagementToken,secret"`                    // token that may do all, made at the first start
-	Replication       string                   `config:"replication" debug:"ACLReplicationToken,secret"`                                 // token to copy ACLs from the primary datacenter with
+	Replication       string                   `config:"replication" debug:"ACLReplicationToken,secret"`                                 // token to copy ACLs and configuration entries from the primary datacenter with
 	AgentRecovery     string                   `config:"agent_recovery" debug:"ACLAgentRecoveryToken,secret"`                            // token that this agent takes while no server can be asked
 	Default           string                   `config:"default" debug:"ACLDefaultToken,secret"`                                         // token of requests that bring none
 	Agent             string                   `config:"agent" debug:"ACLAgentToken,secret"`                                             // token of the agent's own work

@@ -50,11 +50,11 @@ type AutoStatic struct {
 	JWKSCA       string            `config:"jwks_ca_cert"`            // certificate authority of that place
 	Keys         []string          `config:"jwt_validation_pub_keys"` // the keys themselves
 	Issuer       string            `config:"bound_issuer"`            // issuer that is accepted
-	ExpirySlack  string            `config:"expiration_leeway"`       // slack of expiry
-	NotBefore    string            `config:"not_before_leeway"`       // slack of the first moment of validity
-	ClockSkew    string            `config:"clock_skew_leeway"`       // slack of clocks
+	ExpirySlack  string            `config:"expiration_leeway"`       // how long a JWT is good that does not say until when; less than 0 is not at all (default 150s)
+	NotBefore    string            `config:"not_before_leeway"`       // how long before its end a JWT is good that does not say from when; less than 0 is not at all (default 150s)
+	ClockSkew    string            `config:"clock_skew_leeway"`       // how far clocks may differ; less than 0 is not at all (default 60s)
 
-	Skew time.Duration `config:"-"` // ClockSkew, parsed
+	Leeways struct{ Expiration, NotBefore, ClockSkew time.Duration } `config:"-"` // those above, parsed; 0 is the default
 }
 
 func (a *Auto) check(r *report, server bool) {
@@ -99,20 +99,17 @@ func (c *AutoConfig) check(r *report) {
 	}
 }
 
-const defaultSkew = time.Minute
-
 func (s *AutoStatic) check(r *report) {
-	s.Skew = defaultSkew
-	for key, text := range map[string]string{"clock_skew_leeway": s.ClockSkew, "expiration_leeway": s.ExpirySlack, "not_before_leeway": s.NotBefore} {
-		if text == "" {
+	for _, one := range []struct {
+		key, text string
+		into      *time.Duration
+	}{{"expiration_leeway", s.ExpirySlack, &s.Leeways.Expiration}, {"not_before_leeway", s.NotBefore, &s.Leeways.NotBefore}, {"clock_skew_leeway", s.ClockSkew, &s.Leeways.ClockSkew}} {
+		if one.text == "" {
 			continue
 		}
-		d, err := time.ParseDuration(text)
-		if err != nil || d < 0 {
-			r.refuse("auto_config.authorization.static."+key, "is %q, which is not a time such as \"60s\"", text)
-		}
-		if key == "clock_skew_leeway" {
-			s.Skew = d
+		var err error
+		if *one.into, err = time.ParseDuration(one.text); err != nil {
+			r.refuse("auto_config.authorization.static."+one.key, "is %q, which is not a time such as \"60s\"", one.text)
 		}
 	}
 }

@@ -55,7 +55,7 @@ type BackupS3 struct {
 	Region    string `config:"s3_region"`                 // region of the bucket
 	Bucket    string `config:"s3_bucket"`                 // name of the bucket
 	Prefix    string `config:"s3_key_prefix"`             // what stands, with a slash, before the names of archives
-	Static    string `config:"s3_static_snapshot_name"`   // name of every archive, which replaces the one before; nothing is counted or removed then
+	Static    string `config:"s3_static_snapshot_name"`   // name that every archive takes from the one before once it was read back; none is counted then
 	Endpoint  string `config:"s3_endpoint"`               // host or URL of another service than Amazon's
 	Encrypt   bool   `config:"s3_server_side_encryption"` // let the service encrypt archives
 	KMS       bool   `config:"s3_enable_kms"`             // let it encrypt them with a key of its key service

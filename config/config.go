@@ -32,6 +32,7 @@ type Config struct {
 	Internal  Internal  `config:",inline"`
 	Backup    Backup    `config:"snapshot_agent"`
 	AtRest    AtRest    `config:"encryption_at_rest"`
+	Replicate Replicate `config:",inline"`
 	Paid      Paid      `config:",inline"`
 }
 
@@ -81,7 +82,7 @@ func (c *Config) develop() {
 	c.Internal.Consul.HeartbeatTimeout = 50 * ms
 	c.Internal.Consul.ElectionTimeout = 50 * ms
 	c.Internal.Consul.LeaseTimeout = 25 * ms
-	for _, g := range []*Tuning{&c.Gossip.LAN, &c.Gossip.WAN} {
+	for _, g := range []*Tuning{&c.Gossip.LAN, &c.Gossip.WAN.Tuning} {
 		g.SuspicionMult, g.GossipInterval, g.ProbeInterval, g.ProbeTimeout = 3, 100*ms, 100*ms, 100*ms
 	}
 }
@@ -111,4 +112,6 @@ func (c *Config) check(r *report) {
 	c.Paid.Audit.check(r)
 	c.AtRest.check(r, c.Node.DataDir)
 	c.Federate.check(r, c)
+	c.Gossip.checkTransport(r, c)
+	c.Replicate.check(r, c)
 }

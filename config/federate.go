@@ -7,7 +7,7 @@ import (
 
 // Federate is how this datacenter works with others.
 type Federate struct {
-	Primary          string        `config:"primary_datacenter" debug:"PrimaryDatacenter"`              // datacenter that owns ACLs and the certificate authority; by default this one
+	Primary          string        `config:"primary_datacenter" debug:"PrimaryDatacenter"`              // datacenter that owns ACLs and configuration entries; by default this one
 	Gateways         []string      `config:"primary_gateways" debug:"PrimaryGateways"`                  // mesh gateways of the primary datacenter
 	GatewaysInterval time.Duration `config:"primary_gateways_interval" debug:"PrimaryGatewaysInterval"` // pause between attempts to reach them
 	RetryJoin        []string      `config:"retry_join_wan" debug:"RetryJoinWAN"`                       // servers of other datacenters to join, again and again until one answers
@@ -36,4 +36,7 @@ func (f *Federate) check(r *report, c *Config) {
 		r.refuse("retry_join_wan", "needs ports.serf_wan, which is switched off")
 	}
 	checkReconnect(r, "reconnect_timeout_wan", f.ReconnectTimeout)
+	if f.Primary != c.Node.Datacenter && c.ACL.Enabled && !c.ACL.TokenReplication && c.Auto.Config.Authorization.Enabled {
+		r.refuse("auto_config.authorization.enabled", "needs acl.enable_token_replication where primary_datacenter is another one")
+	}
 }

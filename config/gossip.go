@@ -4,18 +4,20 @@ import (
 	"encoding/base64"
 	"net/netip"
 	"time"
+
+	"lictor/gossip"
 )
 
 // Gossip is how members of a pool talk to each other.
 type Gossip struct {
-	LAN            Tuning   `config:"gossip_lan"`
-	WAN            Tuning   `config:"gossip_wan"`
-	EncryptKey     string   `config:"encrypt" debug:"EncryptKey,secret"`                     // key of gossip: base64 of 16, 24 or 32 bytes
-	VerifyIncoming bool     `config:"encrypt_verify_incoming" debug:"EncryptVerifyIncoming"` // refuse gossip that is not encrypted
-	VerifyOutgoing bool     `config:"encrypt_verify_outgoing" debug:"EncryptVerifyOutgoing"` // send gossip encrypted only
-	AllowedLAN     []string `config:"serf_lan_allowed_cidrs" debug:"SerfAllowedCIDRsLAN"`    // networks that members of the LAN pool may have addresses in
-	AllowedWAN     []string `config:"serf_wan_allowed_cidrs" debug:"SerfAllowedCIDRsWAN"`    // networks that members of the WAN pool may have addresses in
-	NoCoordinates  bool     `config:"disable_coordinates" debug:"DisableCoordinates"`        // do not measure network coordinates
+	LAN            Tuning    `config:"gossip_lan"`
+	WAN            WANGossip `config:"gossip_wan"`
+	EncryptKey     string    `config:"encrypt" debug:"EncryptKey,secret"`                     // key of gossip: base64 of 16, 24 or 32 bytes
+	VerifyIncoming bool      `config:"encrypt_verify_incoming" debug:"EncryptVerifyIncoming"` // refuse gossip that is not encrypted
+	VerifyOutgoing bool      `config:"encrypt_verify_outgoing" debug:"EncryptVerifyOutgoing"` // send gossip encrypted only
+	AllowedLAN     []string  `config:"serf_lan_allowed_cidrs" debug:"SerfAllowedCIDRsLAN"`    // networks that members of the LAN pool may have addresses in
+	AllowedWAN     []string  `config:"serf_wan_allowed_cidrs" debug:"SerfAllowedCIDRsWAN"`    // networks that members of the WAN pool may have addresses in
+	NoCoordinates  bool      `config:"disable_coordinates" debug:"DisableCoordinates"`        // do not measure network coordinates
 
 	NetworksLAN []netip.Prefix `config:"-"` // AllowedLAN, parsed
 	NetworksWAN []netip.Prefix `config:"-"` // AllowedWAN, parsed
@@ -31,16 +33,22 @@ type Tuning struct {
 	RetransmitMult int           `config:"retransmit_mult" debug:"RetransmitMult"` // factor of the number of times that news are sent
 }
 
+// WANGossip is how servers of several datacenters talk to each other.
+type WANGossip struct {
+	Tuning    `config:",inline"`
+	Transport string `config:"transport"` // udp; tcp, for links that drop UDP; or tls, over ports.server with the certificates of tls.internal_rpc, and no other port
+}
+
 func defaultGossip() Gossip {
 	return Gossip{
 		LAN: Tuning{
 			GossipNodes: 3, GossipInterval: 200 * ms, ProbeInterval: time.Second, ProbeTimeout: 500 * ms,
 			SuspicionMult: 4, RetransmitMult: 12, // see gossip/DESIGN.md
 		},
-		WAN: Tuning{
+		WAN: WANGossip{Transport: gossip.OverUDP.String(), Tuning: Tuning{
 			GossipNodes: 3, GossipInterval: 500 * ms, ProbeInterval: 5 * time.Second, ProbeTimeout: 3 * time.Second,
 			SuspicionMult: 6, RetransmitMult: 4,
-		},
+		}},
 		VerifyIncoming: true, VerifyOutgoing: true,
 	}
 }
@@ -56,6 +64,15 @@ func (g *Gossip) check(r *report) {
 	g.NetworksWAN = r.networks("serf_wan_allowed_cidrs", g.AllowedWAN)
 	g.LAN.check(r, "gossip_lan")
 	g.WAN.check(r, "gossip_wan")
+	r.oneOf("gossip_wan.transport", g.WAN.Transport, gossip.Transports()...)
+}
+
+// checkTransport refuses to gossip over TLS without certificates. It comes after the check of TLS.
+func (g *Gossip) checkTransport(r *report, c *Config) {
+	t := &c.TLS.InternalRPC
+	if c.Server.Server && g.WAN.Transport == gossip.OverTLS.String() && (t.CertFile == "" || t.CAFile == "" && t.CAPath == "") {
+		r.refuse("gossip_wan.transport", "is tls, which needs tls.internal_rpc.ca_file or ca_path, cert_file and key_file")
+	}
 }
 
 func (t *Tuning) check(r *report, key string) {

@@ -14,12 +14,8 @@ type NoEffect struct {
 // notYet is the list of keys whose capability is not there yet. Who builds the capability deletes its rows.
 func notYet() []NoEffect {
 	return []NoEffect{
-		{"acl.enable_token_replication", "several datacenters"},
-		{"acl.tokens.replication", "several datacenters"},
 		{"acl.tokens.managed_service_provider", "clusters run for others"},
 		{"auto_config.authorization.static.allow_reuse", "tokens for one use"},
-		{"auto_config.authorization.static.expiration_leeway", "tokens that never expire"},
-		{"auto_config.authorization.static.not_before_leeway", "tokens that never expire"},
 		{"cache", "cache of the agent"},
 		{"connect.ca_config", "settings of the certificate authority"},
 		{"connect.ca_provider", "other certificate authorities"},
@@ -36,7 +32,6 @@ func notYet() []NoEffect {
 		{"ports.grpc_tls", "gRPC"},
 		{"addresses.grpc", "gRPC"},
 		{"addresses.grpc_tls", "gRPC"},
-		{"primary_datacenter", "ACLs and certificates of several datacenters"},
 		{"primary_gateways", "mesh gateways between datacenters"},
 		{"primary_gateways_interval", "mesh gateways between datacenters"},
 		{"raft_logstore.verification", "verification of the log"},
@@ -61,7 +56,6 @@ func (c *Config) noEffect(origins map[string]Origin, dev bool) []NoEffect {
 	if dev {
 		defaults.develop()
 	}
-	defaults.Federate.Primary = c.Node.Datacenter
 	standard := map[string]any{}
 	walk(reflect.ValueOf(defaults).Elem(), "", func(key string, _ reflect.StructField, v reflect.Value) {
 		standard[key] = v.Interface()

@@ -18,6 +18,7 @@ func reloadable() []string {
 		"encryption_at_rest",
 		"http_config.allow_write_http_from",
 		"http_config.block_endpoints",
+		"kv_replication",
 		"limits.http_max_conns_per_client",
 		"limits.request_limits",
 		"locality",

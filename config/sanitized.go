@@ -19,7 +19,7 @@ func (c *Config) Sanitized() map[string]any {
 	shown := map[string]any{}
 	flatten(reflect.ValueOf(c).Elem(), "", shown)
 	flatten(reflect.ValueOf(c.Network.Endpoints), "", shown)
-	for from, prefix := range map[*Tuning]string{&c.Gossip.LAN: "GossipLAN", &c.Gossip.WAN: "GossipWAN"} {
+	for from, prefix := range map[*Tuning]string{&c.Gossip.LAN: "GossipLAN", &c.Gossip.WAN.Tuning: "GossipWAN"} {
 		flatten(reflect.ValueOf(*from), prefix, shown)
 	}
 	shown["DNSAddrs"] = shownDNS(c.Network.Endpoints.DNS)
@@ -90,6 +90,11 @@ func shownValue(v reflect.Value, secret bool) any {
 		return fmt.Sprint(x)
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		return shownValue(v.Elem(), false)
 	case reflect.Struct:
 		return shownStruct(v)
 	case reflect.Slice:

@@ -30,13 +30,18 @@ func (p *Put) Apply(tx *state.Tx) (any, error) {
 	if err := (&sight{tx: tx, put: &e}).agree(&e); err != nil {
 		return nil, err
 	}
+	insert(tx, e)
+	return true, nil
+}
+
+// insert writes an entry, whatever was there.
+func insert(tx *state.Tx, e Entry) {
 	e.CreateIndex, e.ModifyIndex = tx.Index(), tx.Index()
-	if old != nil {
+	if old := Find(tx, e.Kind, e.Name); old != nil {
 		e.CreateIndex = old.CreateIndex
 	}
 	Entries.Insert(tx, &e)
 	touch(tx, e.Kind)
-	return true, nil
 }
 
 // A Delete removes an entry. It answers whether it did: with CAS, only if the entry's ModifyIndex is Index. An entry that

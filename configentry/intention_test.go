@@ -2,6 +2,7 @@ package configentry
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -179,5 +180,65 @@ func TestIntentionsAsk(t *testing.T) {
 		if _, err := s.ChangeIntention(t.Context(), az, c); (err == nil) != may {
 			t.Errorf("%s: %v", destination, err)
 		}
+	}
+}
+
+// Whatever is said already: one denial more allows no call that was not allowed before.
+func TestADenialMoreNeverWidens(t *testing.T) {
+	names := []string{"a", "b", "c", wildcard}
+	permissions := []*PermissionToCall{{Action: Allow, HTTP: &HTTPPermission{PathPrefix: "/"}}, {Action: Deny, HTTP: &HTTPPermission{PathExact: "/x"}}}
+	denied := 0
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		s := newService(t)
+		s.DenyCalls = seed%2 == 0
+		if err := s.write(t, `{"Kind": "service-defaults", "Name": "a", "Protocol": "http"}`); err != "" { // permissions are about requests
+			t.Fatal(err)
+		}
+		intention := func(action string) Intention {
+			i := Intention{SourceName: names[random.IntN(4)], DestinationName: names[random.IntN(4)], Action: action}
+			if i.SourceName != wildcard && random.IntN(4) == 0 {
+				i.SourcePeer = "far"
+			}
+			if i.DestinationName == "a" && random.IntN(3) == 0 {
+				first := random.IntN(2)
+				if action == Deny {
+					first = 1
+				}
+				i.Action, i.Permissions = "", permissions[first:]
+			}
+			return i
+		}
+		add := func(i Intention) {
+			if err := s.intend(t, UpsertIntention, i); err != "" {
+				t.Fatalf("seed %d: %+v: %s", seed, i, err)
+			}
+		}
+		for range random.IntN(12) {
+			add(intention([]string{Allow, Deny}[random.IntN(2)]))
+		}
+		before := map[[2]string]bool{}
+		for _, source := range names[:3] {
+			for _, destination := range names[:3] {
+				before[[2]string{source, destination}] = s.verdict(t, source, destination).Allowed
+			}
+		}
+		denial := intention(Deny)
+		add(denial)
+		for call, allowed := range before {
+			after := s.verdict(t, call[0], call[1])
+			if after.Allowed && !allowed {
+				t.Errorf("seed %d: %s may call %s once this is there: %s", seed, call[0], call[1], &denial)
+			}
+			if allowed && !after.Allowed {
+				denied++
+			}
+			if after.Allowed && denial.SourcePeer == "" && denial.SourceName == call[0] && denial.DestinationName == call[1] {
+				t.Errorf("seed %d: %s may call %s all the same", seed, call[0], call[1])
+			}
+		}
+	}
+	if denied < 50 {
+		t.Errorf("only %d calls were denied by one denial more", denied)
 	}
 }

@@ -69,6 +69,11 @@ type Config struct {
 	// that is unspecified. AdvertisePort 0 means the bound port.
 	AdvertiseAddr string
 	AdvertisePort int
+	// Transport is how gossip travels. Only a WAN pool may have another one than OverUDP.
+	Transport Transport
+	// Secure is the way over TLS, to and from members whose transport that is. OverTLS needs it; BindAddr and BindPort are then
+	// of no use, and AdvertisePort is the port of calls. Nil: there is none.
+	Secure *Secure
 	// AllowedCIDRs are the networks whose members are accepted; none means all.
 	AllowedCIDRs []netip.Prefix
 
@@ -184,6 +189,12 @@ func (c *Config) validate() error {
 	}
 	if c.Kind == WAN && !c.Tags.Server {
 		return errors.New("only servers join the wan pool")
+	}
+	if c.Kind == LAN && (c.Transport != OverUDP || c.Secure != nil) {
+		return errors.New("only the wan pool has a choice of transport")
+	}
+	if c.Transport == OverTLS && c.Secure == nil {
+		return errors.New("transport tls needs a way over TLS")
 	}
 	for _, f := range []struct{ name, addr string }{{"bind", c.BindAddr}, {"advertise", c.AdvertiseAddr}} {
 		if f.addr == "" {

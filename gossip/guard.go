@@ -51,14 +51,15 @@ func (p peer) rivals(q peer) bool {
 // the second one learns it from its Join. The guard is asked by memberlist under memberlist's locks, so it calls nothing
 // of it back, and keeps a table of its own that the pump fills.
 type guard struct {
-	kind    Kind
-	name    string
-	servers time.Duration // when failed servers are reaped
-	log     *slog.Logger
+	kind      Kind
+	name      string
+	transport Transport     // of this agent
+	servers   time.Duration // when failed servers are reaped
+	log       *slog.Logger
 	// moved tells that others know this agent by another address.
 	moved chan struct{}
 
-	// mu guards all below but strangers.
+	// mu guards all below but strangers and ways.
 	mu       sync.Mutex
 	tags     Tags
 	self     peer
@@ -66,15 +67,19 @@ type guard struct {
 	holders  map[string]string // node id to the name of its living holder
 	cluster  string            // the id that this agent goes by: see elect
 	reported map[string]time.Time
+	members  map[string]Member // of a WAN, by name: those that are not forgotten
+	// ways are those to the members of a WAN, by the addresses at which gossip knows them.
+	ways atomic.Pointer[map[netip.AddrPort]way]
 	// strangers are the addresses of living members that turned out to be of another cluster; nothing is sent to them.
 	strangers atomic.Pointer[map[netip.AddrPort]bool]
 }
 
 func newGuard(cfg *Config, log *slog.Logger) *guard {
 	return &guard{
-		kind: cfg.Kind, name: cfg.memberName(), servers: cfg.ReconnectTimeoutServers, log: log, tags: cfg.Tags,
+		kind: cfg.Kind, name: cfg.memberName(), transport: cfg.Transport, servers: cfg.ReconnectTimeoutServers, log: log, tags: cfg.Tags,
 		moved:   make(chan struct{}, 1),
 		cluster: cfg.Tags.ClusterID, alive: map[string]peer{}, holders: map[string]string{}, reported: map[string]time.Time{},
+		members: map[string]Member{},
 	}
 }
 
@@ -104,6 +109,7 @@ func (g *guard) seen(e Event) {
 	if name == g.name {
 		g.self = g.alive[name]
 	}
+	g.learn(e)
 	g.elect()
 }
 

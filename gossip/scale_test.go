@@ -32,7 +32,7 @@ type crowd struct {
 // follow notes when a pool hears of the members that the story is about.
 func (c *crowd) follow(p *Pool) {
 	for e := range p.Events() {
-		if e.Member.Name == p.cfg.NodeName {
+		if e.Member.Name == p.cfg.memberName() {
 			continue
 		}
 		key := e.Type.String() + " " + e.Member.Name

@@ -36,6 +36,7 @@ const (
 const (
 	tagClusterID        = "cid"
 	tagReconnectTimeout = "rto"
+	tagTransport        = "wt"
 )
 
 // Protocol versions that every agent of this release speaks.
@@ -64,7 +65,9 @@ type Tags struct {
 	ReconnectTimeout time.Duration
 	Versions         Versions
 
-	Ports     Ports
+	Ports Ports
+	// Transport is how this agent wants WAN gossip to travel.
+	Transport Transport
 	Bootstrap bool
 	// Expect is bootstrap_expect.
 	Expect int
@@ -115,6 +118,9 @@ func (t Tags) encodeServer(m map[string]string) {
 	putInt(m, tagGRPCPort, t.Ports.GRPC)
 	putInt(m, tagGRPCTLSPort, t.Ports.GRPCTLS)
 	putInt(m, tagExpect, t.Expect)
+	if t.Transport != OverUDP {
+		m[tagTransport] = t.Transport.String()
+	}
 	putBool(m, tagBootstrap, t.Bootstrap)
 	putBool(m, tagReadReplica, t.ReadReplica)
 	putBool(m, tagTLS, t.TLS)
@@ -144,6 +150,7 @@ func ParseTags(m map[string]string) (Tags, bool) {
 			Server: getPort(m, tagPort), WAN: getPort(m, tagWANPort),
 			GRPC: getPort(m, tagGRPCPort), GRPCTLS: getPort(m, tagGRPCTLSPort),
 		},
+		Transport:   ParseTransport(m[tagTransport]),
 		Bootstrap:   m[tagBootstrap] == tagYes,
 		Expect:      getInt(m, tagExpect),
 		ACLs:        m[tagACLs],
@@ -162,7 +169,7 @@ func ParseTags(m map[string]string) (Tags, bool) {
 func publicTags(m map[string]string) map[string]string {
 	out := make(map[string]string, len(m))
 	for k, v := range m {
-		if k != tagClusterID && k != tagReconnectTimeout {
+		if k != tagClusterID && k != tagReconnectTimeout && k != tagTransport {
 			out[k] = v
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -31,18 +32,20 @@ const (
 
 var errStranger = errors.New("member of another cluster")
 
-// netTransport is memberlist's transport over one TCP and one UDP socket. Unlike memberlist's own it bounds the
+// netTransport is memberlist's transport over the sockets that Config.Transport wants. Unlike memberlist's own it bounds the
 // connections, copies packets at their size, has what comes from the network screened before memberlist sees it, and on
 // Shutdown ends its connections, dials in flight included, and waits for its goroutines.
 type netTransport struct {
-	bind   netip.AddrPort
-	net    Network
-	tcp    net.Listener
-	udp    net.PacketConn
-	screen *screen
-	// strange says to which addresses nothing is sent.
-	strange func(netip.AddrPort) bool
-	log     *slog.Logger
+	bind      netip.AddrPort
+	net       Network
+	listeners []net.Listener
+	udp       net.PacketConn // nil: no packets over UDP
+	secure    *Secure        // nil: nothing over TLS
+	screen    *screen
+	guard     *guard
+	carriers  *carriers
+	carried   *arrivals // nil in a LAN, where packets come over UDP alone
+	log       *slog.Logger
 
 	packets chan *memberlist.Packet
 	streams chan net.Conn
@@ -67,37 +70,57 @@ func (p *Pool) openTransport() (*netTransport, error) {
 		}
 		addr = a
 	}
-	network := p.cfg.Network
-	if network == nil {
-		network = sockets{}
-	}
-	scr := newScreen(p.keys.ring != nil && !p.cfg.Encryption.AcceptPlaintext)
-	t, err := listen(network, netip.AddrPortFrom(addr, uint16(p.cfg.BindPort)), scr, p.log)
-	if err != nil {
-		return nil, err
-	}
-	t.strange = p.guard.strange
-	return t, nil
-}
-
-// listen binds TCP and UDP to one port and starts reading.
-func listen(network Network, bind netip.AddrPort, scr *screen, log *slog.Logger) (*netTransport, error) {
-	tcp, udp, err := bindBoth(network, bind)
-	if err != nil {
-		return nil, err
-	}
 	t := &netTransport{
-		bind: addrPortOf(tcp.Addr()), net: network, tcp: tcp, udp: udp, screen: scr, log: log,
+		net: p.cfg.Network, secure: p.cfg.Secure, guard: p.guard, log: p.log,
+		screen:  newScreen(p.keys.ring != nil && !p.cfg.Encryption.AcceptPlaintext),
 		packets: make(chan *memberlist.Packet, packetBacklog),
 		streams: make(chan net.Conn),
 		slots:   make(chan struct{}, maxStreams),
 		conns:   map[*trackedConn]struct{}{},
 	}
+	if t.net == nil {
+		t.net = sockets{}
+	}
+	if p.cfg.Kind == WAN {
+		t.carried = &arrivals{from: map[netip.Addr]int{}}
+	}
+	if err := t.bindAll(p.cfg.Transport, netip.AddrPortFrom(addr, uint16(p.cfg.BindPort))); err != nil {
+		return nil, err
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.wg.Add(2)
-	go t.accept()
-	go t.receive()
+	t.carriers = newCarriers(t.ctx, &t.wg, t.dial, p.log)
+	for _, l := range t.listeners {
+		t.wg.Add(1)
+		go t.accept(l)
+	}
+	if t.udp != nil {
+		t.wg.Add(1)
+		go t.receive()
+	}
 	return t, nil
+}
+
+// bindAll opens what the transport listens on.
+func (t *netTransport) bindAll(transport Transport, bind netip.AddrPort) error {
+	var tcp net.Listener
+	var err error
+	switch transport {
+	case OverUDP:
+		tcp, t.udp, err = bindBoth(t.net, bind)
+	case OverTCP:
+		tcp, err = t.net.Listen(bind)
+	}
+	if err != nil {
+		return err
+	}
+	if tcp != nil {
+		t.listeners = append(t.listeners, tcp)
+	}
+	if t.secure != nil {
+		t.listeners = append(t.listeners, t.secure.Listener)
+	}
+	t.bind = addrPortOf(t.listeners[0].Addr())
+	return nil
 }
 
 func bindBoth(network Network, bind netip.AddrPort) (net.Listener, net.PacketConn, error) {
@@ -153,30 +176,43 @@ func (t *netTransport) StreamCh() <-chan net.Conn { return t.streams }
 
 // WriteTo sends one packet.
 func (t *netTransport) WriteTo(b []byte, addr string) (time.Time, error) {
-	to, err := netip.ParseAddrPort(addr)
+	return t.WriteToAddress(b, memberlist.Address{Addr: addr})
+}
+
+// WriteToAddress sends one packet, the way on which the member is reached.
+func (t *netTransport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
+	to, err := netip.ParseAddrPort(a.Addr)
 	if err != nil {
 		return time.Time{}, err
 	}
-	if t.strange(to) {
-		return time.Now(), nil
+	now := time.Now()
+	if t.guard.strange(to) {
+		return now, nil
+	}
+	if w := t.guard.route(to, a.Name); w.transport != OverUDP {
+		return now, t.carriers.send(w, b)
 	}
 	_, err = t.udp.WriteTo(b, net.UDPAddrFromAddrPort(to))
-	return time.Now(), err
-}
-
-// WriteToAddress sends one packet; the name in the address plays no part.
-func (t *netTransport) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
-	return t.WriteTo(b, a.Addr)
+	return now, err
 }
 
 // DialTimeout opens a connection.
 func (t *netTransport) DialTimeout(addr string, timeout time.Duration) (net.Conn, error) {
-	if to, err := netip.ParseAddrPort(addr); err == nil && t.strange(to) {
-		return nil, fmt.Errorf("dial %s: %w", addr, errStranger)
+	return t.DialAddressTimeout(memberlist.Address{Addr: addr}, timeout)
+}
+
+// DialAddressTimeout opens a connection, the way on which the member is reached.
+func (t *netTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
+	to, err := netip.ParseAddrPort(a.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if t.guard.strange(to) {
+		return nil, fmt.Errorf("dial %s: %w", a.Addr, errStranger)
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, timeout)
 	defer cancel()
-	conn, err := t.net.Dial(ctx, addr)
+	conn, err := t.dial(ctx, t.guard.route(to, a.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -187,15 +223,16 @@ func (t *netTransport) DialTimeout(addr string, timeout time.Duration) (net.Conn
 	return c, nil
 }
 
-// DialAddressTimeout opens a connection; the name in the address plays no part.
-func (t *netTransport) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (net.Conn, error) {
-	return t.DialTimeout(a.Addr, timeout)
-}
-
 // Shutdown closes the sockets and every connection, and returns when nothing runs any more.
 func (t *netTransport) Shutdown() error {
 	t.cancel()
-	err := errors.Join(ignoreClosed(t.tcp.Close()), ignoreClosed(t.udp.Close()))
+	var err error
+	for _, l := range t.listeners {
+		err = errors.Join(err, ignoreClosed(l.Close()))
+	}
+	if t.udp != nil {
+		err = errors.Join(err, ignoreClosed(t.udp.Close()))
+	}
 	t.mu.Lock()
 	conns := t.conns
 	t.conns = nil
@@ -246,10 +283,10 @@ func (t *netTransport) receive() {
 }
 
 // accept takes connections until the listener is closed.
-func (t *netTransport) accept() {
+func (t *netTransport) accept(l net.Listener) {
 	defer t.wg.Done()
 	for {
-		conn, err := t.tcp.Accept()
+		conn, err := l.Accept()
 		if t.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			if err == nil {
 				conn.Close()
@@ -289,15 +326,15 @@ func (t *netTransport) admit(conn net.Conn) {
 	go t.introduce(c)
 }
 
-// introduce screens a connection and hands it to memberlist, which closes it when done.
+// introduce screens a connection and hands it to memberlist, which closes it when done, or takes the packets on it.
 func (t *netTransport) introduce(c *trackedConn) {
 	defer t.wg.Done()
-	err := c.SetDeadline(time.Now().Add(streamTimeout))
-	if err == nil {
-		c.head, err = t.screen.stream(c.Conn)
+	carries, err := t.look(c)
+	if err == nil && carries {
+		err = t.collect(c)
 	}
 	if err != nil {
-		t.log.Debug("gossip connection refused", "from", c.RemoteAddr().String(), "error", err)
+		t.log.Debug("gossip connection ended", "from", c.RemoteAddr().String(), "reason", err)
 		c.Close()
 		return
 	}
@@ -306,6 +343,28 @@ func (t *netTransport) introduce(c *trackedConn) {
 	case <-t.ctx.Done():
 		c.Close()
 	}
+}
+
+// look reads as much of a connection as it takes to know what it is for, and lets that be read again.
+func (t *netTransport) look(c *trackedConn) (carries bool, err error) {
+	if err := c.SetDeadline(time.Now().Add(streamTimeout)); err != nil {
+		return false, err
+	}
+	if t.carried != nil {
+		var first [1]byte
+		if _, err := io.ReadFull(c.Conn, first[:]); err != nil {
+			return false, err
+		}
+		if first[0] == packetStream {
+			return true, nil
+		}
+		c.head = first[:]
+	}
+	seen, err := t.screen.stream(c)
+	if seen != nil {
+		c.head = seen
+	}
+	return false, err
 }
 
 // track makes a connection one that Shutdown closes. It reports false after Shutdown.
@@ -339,15 +398,18 @@ func (c *trackedConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
+// free gives up the connection's place.
+func (c *trackedConn) free() {
+	if c.release != nil {
+		c.once.Do(c.release)
+	}
+}
+
 // Close closes the connection and frees its place. It may be called more than once.
 func (c *trackedConn) Close() error {
-	c.once.Do(func() {
-		c.owner.mu.Lock()
-		delete(c.owner.conns, c)
-		c.owner.mu.Unlock()
-		if c.release != nil {
-			c.release()
-		}
-	})
+	c.owner.mu.Lock()
+	delete(c.owner.conns, c)
+	c.owner.mu.Unlock()
+	c.free()
 	return c.Conn.Close()
 }

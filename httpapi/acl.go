@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"lictor/acl"
 	"lictor/rpc"
@@ -105,15 +104,9 @@ func (s *Server) aclBootstrap(_ http.ResponseWriter, r *http.Request) (any, erro
 	}{t.SecretID, t}, nil
 }
 
-// aclReplication answers GET /v1/acl/replication: there is one datacenter, and nothing to copy.
-func (s *Server) aclReplication(http.ResponseWriter, *http.Request) (any, error) {
-	return struct {
-		Enabled, Running                                           bool
-		SourceDatacenter, ReplicationType                          string
-		ReplicatedIndex, ReplicatedRoleIndex, ReplicatedTokenIndex uint64
-		LastSuccess, LastError                                     time.Time
-		LastErrorMessage                                           string
-	}{}, nil
+// aclReplication answers GET /v1/acl/replication.
+func (s *Server) aclReplication(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return call(s, r, acl.ReplicationMethod, &struct{}{})
 }
 
 // aclPolicyCreate answers PUT /v1/acl/policy.

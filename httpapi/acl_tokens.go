@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"lictor/acl"
-	"lictor/state"
 )
 
 // A span is a duration that is read from a text or from a number of nanoseconds.
@@ -81,16 +80,12 @@ func (s *Server) aclTokenRead(w http.ResponseWriter, r *http.Request) (any, erro
 
 // aclTokenSelf answers GET /v1/acl/token/self.
 func (s *Server) aclTokenSelf(w http.ResponseWriter, r *http.Request) (any, error) {
-	t, err := call(s, r, acl.SelfMethod, &struct{}{})
-	if err != nil {
-		writeMeta(w.Header(), 1, state.ReadMeta{})
-		if err.Error() == acl.ErrNotFound.Error() {
-			err = &statusError{http.StatusForbidden, "token does not exist: ACL not found"}
-		}
-		return nil, err
+	const missing = "token does not exist: ACL not found"
+	t, err := readRow(s, w, r, acl.SelfQuery, acl.Self{}, missing)
+	if err != nil && err.Error() == acl.ErrNotFound.Error() {
+		err = &statusError{http.StatusForbidden, missing}
 	}
-	writeMeta(w.Header(), t.ModifyIndex, state.ReadMeta{KnownLeader: true})
-	return t, nil
+	return t, err
 }
 
 // aclTokenUpdate answers PUT /v1/acl/token/ACCESSOR and PUT /v1/acl/token/ACCESSOR/clone.

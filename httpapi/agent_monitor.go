@@ -15,9 +15,11 @@ var logLevels = []string{"trace", "debug", "info", "warn", "err", "error"}
 
 // agentMonitor answers GET /v1/agent/monitor, with ?loglevel and ?logjson.
 func (s *Server) agentMonitor(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.require(r, acl.Agent, s.Node, acl.Read); err != nil {
+	ctx, end, err := s.entitled(r, acl.Agent, s.Node, acl.Read)
+	if err != nil {
 		return nil, err
 	}
+	defer end()
 	q := parameters(r)
 	level := strings.ToLower(q.Get("loglevel"))
 	if level == "" {
@@ -47,7 +49,7 @@ func (s *Server) agentMonitor(w http.ResponseWriter, r *http.Request) (any, erro
 			if err := out.Flush(); err != nil {
 				return written, nil
 			}
-		case <-r.Context().Done():
+		case <-ctx.Done():
 			return written, nil
 		case <-s.Ends:
 			return written, nil

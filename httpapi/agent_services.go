@@ -59,10 +59,6 @@ func (s *Server) agentServices(w http.ResponseWriter, r *http.Request) (any, err
 // agentService answers GET /v1/agent/service/ID, with ?hash and ?wait to wait for a change.
 func (s *Server) agentService(w http.ResponseWriter, r *http.Request) (any, error) {
 	id := strings.TrimPrefix(r.URL.Path, "/v1/agent/service/")
-	az, err := s.authorizer(r)
-	if err != nil {
-		return nil, err
-	}
 	opts, err := readOptions(r)
 	if err != nil {
 		return nil, err
@@ -73,6 +69,10 @@ func (s *Server) agentService(w http.ResponseWriter, r *http.Request) (any, erro
 	}
 	var deadline <-chan time.Time
 	for {
+		az, err := s.authorizer(r) // again after each wait
+		if err != nil {
+			return nil, err
+		}
 		row, changed := s.Services.Service(id)
 		if row == nil {
 			return nil, rpc.Errorf(rpc.NotFound, "unknown service ID: %s", id)
@@ -89,7 +89,7 @@ func (s *Server) agentService(w http.ResponseWriter, r *http.Request) (any, erro
 			defer timer.Stop()
 			deadline = timer.C
 		}
-		if shown.ContentHash != known || !waitFor(r.Context(), changed, deadline) {
+		if shown.ContentHash != known || !waitFor(r.Context(), az, changed, deadline) {
 			w.Header()["X-Consul-Contenthash"] = []string{shown.ContentHash}
 			return shown, nil
 		}
@@ -105,10 +105,13 @@ func (s *Server) waitLimit(wait time.Duration) time.Duration {
 	return min(wait, most)
 }
 
-// waitFor tells whether there was a change before the deadline and before the client went away.
-func waitFor(ctx context.Context, changed <-chan struct{}, deadline <-chan time.Time) bool {
+// waitFor tells whether there was a change, of what is waited for or of the rights of who waits, before the deadline and
+// before the client went away.
+func waitFor(ctx context.Context, az acl.Authorizer, changed <-chan struct{}, deadline <-chan time.Time) bool {
 	select {
 	case <-changed:
+		return true
+	case <-acl.Ended(az):
 		return true
 	case <-deadline:
 	case <-ctx.Done():

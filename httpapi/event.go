@@ -45,13 +45,13 @@ func (s *Server) eventList(w http.ResponseWriter, r *http.Request) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	az, err := s.authorizer(r)
-	if err != nil {
-		return nil, err
-	}
 	name := parameters(r).Get("name")
 	var deadline <-chan time.Time
 	for {
+		az, err := s.authorizer(r) // again after each wait
+		if err != nil {
+			return nil, err
+		}
 		all, changed := s.Events.Events()
 		filtered := false
 		found := slices.DeleteFunc(slices.Clone(all), func(e *event.Event) bool {
@@ -68,7 +68,7 @@ func (s *Server) eventList(w http.ResponseWriter, r *http.Request) (any, error) 
 			defer timer.Stop()
 			deadline = timer.C
 		}
-		if index != opts.MinIndex || !waitFor(r.Context(), changed, deadline) {
+		if index != opts.MinIndex || !waitFor(r.Context(), az, changed, deadline) {
 			w.Header()["X-Consul-Index"] = []string{strconv.FormatUint(index, 10)}
 			if filtered {
 				markFiltered(w, r)

@@ -120,6 +120,7 @@ var routes = []route{
 	on("/v1/operator/autopilot/configuration", get, (*Server).autopilotConfiguration, put, (*Server).autopilotConfigure),
 	on("/v1/operator/autopilot/health", get, (*Server).autopilotHealth),
 	on("/v1/operator/autopilot/state", get, (*Server).autopilotState),
+	on("/v1/operator/kv-replication", get, (*Server).kvReplication),
 	on("/v1/operator/keyring", get, (*Server).keyringList, post, (*Server).keyringInstall, put, (*Server).keyringUse, del, (*Server).keyringRemove),
 	on("/v1/acl/auth-method", put, guarded((*Server).aclMethodCreate)),
 	on("/v1/acl/auth-method/", get, guarded((*Server).aclMethodRead), put, guarded((*Server).aclMethodUpdate), del, guarded((*Server).aclMethodDelete)),

@@ -302,3 +302,43 @@ func (s *Server) require(r *http.Request, resource acl.Resource, name string, ac
 	}
 	return acl.Require(az, resource, name, access)
 }
+
+// recheck is how often the token of a stream is looked at on agents that are not told when it changes.
+const recheck = 10 * time.Second
+
+// entitled is require for an answer that takes long: the context ends with the request, once its token no longer has the
+// access, or when end is called, which the caller must do.
+func (s *Server) entitled(r *http.Request, resource acl.Resource, name string, access acl.Access) (ctx context.Context, end func(), err error) {
+	az, err := s.authorizer(r)
+	if err == nil {
+		err = acl.Require(az, resource, name, access)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, end = context.WithCancel(r.Context())
+	go func() {
+		defer end()
+		again := time.NewTicker(recheck)
+		defer again.Stop()
+		for changed := acl.Ended(az); ; {
+			select {
+			case <-changed:
+			case <-again.C:
+			case <-ctx.Done():
+				return
+			}
+			az, err := s.Resolve(ctx, token(r))
+			if err == nil {
+				err = acl.Require(az, resource, name, access)
+			}
+			if rpc.CodeOf(err) == rpc.PermissionDenied {
+				return
+			}
+			if changed = nil; err == nil { // else nobody could be asked: the next round tells
+				changed = acl.Ended(az)
+			}
+		}
+	}()
+	return ctx, end, nil
+}

@@ -117,5 +117,8 @@ func (r *ReapTombstones) Apply(tx *state.Tx) (any, error) {
 	for _, t := range gone {
 		Tombstones.Delete(tx, t)
 	}
+	if len(gone) > 0 {
+		forgotten.Insert(tx, &Forgotten{r.UpTo})
+	}
 	return nil, nil
 }

@@ -51,7 +51,19 @@ var (
 			return mortal
 		})})
 	Tombstones = state.NewTable("tombstones", func(t *Tombstone) string { return t.Key })
+	forgotten  = state.NewTable("forgotten-tombstones", func(*Forgotten) string { return state.Key("kv") })
 )
 
 // Tables lists the package's tables.
-func Tables() []state.AnyTable { return []state.AnyTable{Entries, Tombstones} }
+func Tables() []state.AnyTable { return []state.AnyTable{Entries, Tombstones, forgotten} }
+
+// A Forgotten says up to which log index deletions have no tombstones any more.
+type Forgotten struct{ Index uint64 }
+
+// ForgottenUpTo is the log index after which all deletions have tombstones; 0 if none was forgotten. It is not watched.
+func ForgottenUpTo(tx *state.Tx) uint64 {
+	if f := forgotten.Get(tx.Unwatched(), state.Key("kv")); f != nil {
+		return f.Index
+	}
+	return 0
+}

@@ -11,6 +11,7 @@ import (
 	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/kvreplication"
 	"lictor/query"
 	"lictor/session"
 	"lictor/state"
@@ -57,8 +58,15 @@ var commands = []command{
 	{38, "acl.authmethod", func() state.Command { return new(acl.DeleteAuthMethod) }},
 	{39, "acl.bindingrule", func() state.Command { return new(acl.SetBindingRule) }},
 	{40, "acl.bindingrule", func() state.Command { return new(acl.DeleteBindingRule) }},
+	{41, "acl.policy", func() state.Command { return new(acl.CopyPolicies) }},
+	{42, "acl.role", func() state.Command { return new(acl.CopyRoles) }},
+	{43, "acl.token", func() state.Command { return new(acl.CopyTokens) }},
+	{44, "acl.authmethod", func() state.Command { return new(acl.DeleteLocalMethod) }},
+	{45, "config_entry.copy", func() state.Command { return new(configentry.Copy) }},
 	{21, "kvs", func() state.Command { return new(kv.Expire) }},
 	{22, "backup", func() state.Command { return new(backup.Note) }},
+	{26, "kv-replication", func() state.Command { return new(kvreplication.Configure) }},
+	{27, "kvs", func() state.Command { return new(kvreplication.Batch) }},
 }
 
 // A codec turns commands into log entries and back: one byte of id, then the command in MessagePack.

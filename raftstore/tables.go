@@ -10,6 +10,7 @@ import (
 	"lictor/configentry"
 	"lictor/coordinate"
 	"lictor/kv"
+	"lictor/kvreplication"
 	"lictor/query"
 	"lictor/session"
 	"lictor/state"
@@ -27,6 +28,7 @@ func Tables() []state.AnyTable {
 		configentry.Tables(),
 		backup.Tables(),
 		query.Tables(),
+		kvreplication.Tables(),
 		[]state.AnyTable{autopilotTable, clusterTable},
 	)
 }

@@ -13,6 +13,8 @@ const (
 	ProtocolCalls byte = 2 // many calls at once: see Pool.Call and Pool.Stream
 	ProtocolBulk  byte = 3 // one large transfer: see Pool.Transfer
 
+	ProtocolGossip byte = 6 // gossip between servers of several datacenters, inside TLS only
+
 	// These stand alone before the greeting, which then comes inside TLS.
 	protocolTLS      byte = 4
 	protocolStranger byte = 5 // TLS with who has no certificate yet: it may make introducing calls only

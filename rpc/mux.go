@@ -100,7 +100,7 @@ func (m *Mux) route(conn net.Conn) {
 	a, err := m.arrive(conn)
 	m.untrack(conn)
 	if err != nil {
-		if errors.Is(err, errPlaintext) || errors.Is(err, errPeer) {
+		if errors.Is(err, errPlaintext) || errors.Is(err, errPeer) || errors.Is(err, errGossip) {
 			m.complain(conn.RemoteAddr(), err)
 		} else {
 			m.log.Debug("a connection did not say what it speaks", "from", conn.RemoteAddr(), "error", err)

@@ -19,6 +19,7 @@ type handler[Z any] struct {
 	answer func(ctx context.Context, az Z, args []byte) ([]byte, error)
 	types  Types
 	traits Traits
+	owned  func(h Header, args any) (bool, error) // see Own; nil is never
 }
 
 // Traits are what who makes a call must know of its method: see Method.
@@ -65,7 +66,35 @@ func Handle[Z, A, R any](r *Registry[Z], m Method[A, R], do func(ctx context.Con
 		}
 		return Append(nil, &reply)
 	}
-	r.methods[m.Name] = handler[Z]{call, answer, TypesOf[A, R](m.Name), Traits{m.Anywhere, m.Repeatable, m.Servers}}
+	r.methods[m.Name] = handler[Z]{call, answer, TypesOf[A, R](m.Name), Traits{m.Anywhere, m.Repeatable, m.Servers}, nil}
+}
+
+// Own says of a method that has been added which of its calls belong to the datacenter that owns what they are about, whichever
+// they are made in. It panics if there is no such method.
+func Own[Z, A, R any](r *Registry[Z], m Method[A, R], owned func(h Header, args *A) bool) {
+	known, err := r.find(m.Name)
+	if err != nil {
+		panic(err)
+	}
+	known.owned = func(h Header, args any) (bool, error) {
+		if a, ok := args.(*A); ok {
+			return owned(h, a), nil
+		}
+		var a A
+		if err := Decode(args.([]byte), &a); err != nil {
+			return false, err
+		}
+		return owned(h, &a), nil
+	}
+	r.methods[m.Name] = known
+}
+
+// Owned tells whether a call belongs to the owner: see Own. Args is what is given to Dispatch or to Answer.
+func (r *Registry[Z]) Owned(h Header, method string, args any) (bool, error) {
+	if known, ok := r.methods[method]; ok && known.owned != nil {
+		return known.owned(h, args)
+	}
+	return false, nil
 }
 
 // Dispatch calls the method with this name.

@@ -20,6 +20,8 @@ type Security struct {
 	// Server tells why whoever has connected is not to be taken for a server; the state is nil in plaintext. Raft is for
 	// servers only. Nil takes everybody for one.
 	Server func(*tls.ConnectionState) error
+	// Gossip tells why whoever has connected over TLS may not gossip here. Nil lets nobody.
+	Gossip func(*tls.ConnectionState) error
 }
 
 // A Peer is what is known of who makes a call.
@@ -34,6 +36,7 @@ type Peer struct {
 var (
 	errPlaintext = errors.New("it is not encrypted, and tls.internal_rpc.verify_incoming is set")
 	errPeer      = errors.New("Raft is for servers")
+	errGossip    = errors.New("gossip on this port is for servers, over TLS")
 )
 
 // An arrival is a connection that has said what it speaks.
@@ -76,6 +79,14 @@ func (m *Mux) arrive(conn net.Conn) (*arrival, error) {
 	a.peer.Server = refused == nil && !a.peer.Stranger
 	if a.protocol == ProtocolRaft && !a.peer.Server {
 		return nil, fmt.Errorf("%w: %w", errPeer, refused)
+	}
+	if a.protocol == ProtocolGossip {
+		if state == nil || s.Gossip == nil {
+			return nil, errGossip
+		}
+		if err := s.Gossip(state); err != nil {
+			return nil, fmt.Errorf("%w: %w", errGossip, err)
+		}
 	}
 	a.id, err = readName(a.conn)
 	return a, err

@@ -10,11 +10,19 @@ import (
 // changed: as narrow as the query allows. Everything that the answer depends on is read through tx.
 type Evaluator[A comparable, R any] func(tx *state.Tx, az acl.Authorizer, args *A) (R, uint64, error)
 
+// A Personal is the type A of the arguments of a query whose answer depends on whose token asks, and not only on what that
+// token may do: such answers are shared by those alone who ask with the same token.
+type Personal[A any] interface {
+	// By gives the arguments of who asks with the token that has this accessor ID; "" is nobody's.
+	By(accessor string) A
+}
+
 // A query is how one is answered.
 type query struct {
 	name   string
 	eval   any // an Evaluator
 	types  rpc.Types
+	by     bool                                                           // its arguments are Personal
 	entry  func(v *Views, az acl.Authorizer, args []byte) (*entry, error) // finds the live result for encoded arguments
 	ask    func(args any) ([]byte, error)                                 // encodes arguments
 	args   func(body []byte) (any, error)                                 // decodes them
@@ -30,7 +38,9 @@ func Handle[A comparable, R any](v *Views, q rpc.Query[A, R], eval Evaluator[A, 
 	if v.queries[q.Name] != nil {
 		panic("two queries are called " + q.Name)
 	}
-	known := &query{name: q.Name, eval: eval, types: rpc.TypesOf[A, R](q.Name)}
+	var args any = *new(A)
+	_, personal := args.(Personal[A])
+	known := &query{name: q.Name, eval: eval, types: rpc.TypesOf[A, R](q.Name), by: personal}
 	known.entry = func(v *Views, az acl.Authorizer, b []byte) (*entry, error) {
 		var args A
 		if err := rpc.Decode(b, &args); err != nil {
@@ -75,6 +85,9 @@ func (e *entry) observe(r *Result) {
 
 // entryOf finds the live result of a query, or makes its entry.
 func entryOf[A comparable, R any](v *Views, known *query, az acl.Authorizer, args A) *entry {
+	if known.by {
+		args = any(args).(Personal[A]).By(az.Accessor())
+	}
 	k := key{known.name, az.ID(), "", args}
 	if found, ok := v.entries.Load(k); ok {
 		e := found.(*entry)

@@ -144,6 +144,9 @@ func TestSinkThatCannotBeOpened(t *testing.T) {
 	if err := l.Reload([]Sink{file(path + ".new"), file(path + "/below")}); err == nil || !strings.Contains(err.Error(), `audit.sink "test"`) {
 		t.Errorf("%v", err)
 	}
+	if err := l.Reload([]Sink{file(path), {Name: "sys", Type: SyslogSink, Facility: "LOCAL9"}}); err == nil || !strings.HasPrefix(err.Error(), `audit.sink "sys": unknown syslog facility "LOCAL9"`) {
+		t.Errorf("%v", err)
+	}
 	l.Note(HTTP, nil, Request{}, Response{})
 	l.Stop()
 	if n := len(count(t, path)); n != 1 {

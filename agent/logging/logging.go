@@ -77,9 +77,12 @@ func New(cfg Config) (*Logger, error) {
 	l.subscribers.Store(&[]*Subscription{})
 	l.SetLevel(level)
 	if cfg.Syslog {
+		if _, err := facilityCode(cfg.SyslogFacility); err != nil {
+			return nil, err
+		}
 		sys, err := dialSyslog(cfg.SyslogFacility)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("enable_syslog: %w", err)
 		}
 		l.sys = enqueue(sys)
 	}

@@ -5,5 +5,5 @@ package logging
 import "errors"
 
 func dialSyslog(string) (priorityWriter, error) {
-	return nil, errors.New("syslog: there is none on this system")
+	return nil, errors.New("there is no syslog on this system")
 }

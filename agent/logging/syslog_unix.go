@@ -18,7 +18,7 @@ func dialSyslog(facility string) (priorityWriter, error) {
 	}
 	w, err := syslog.New(syslog.Priority(code<<3)|syslog.LOG_INFO, syslogTag)
 	if err != nil {
-		return nil, fmt.Errorf("enable_syslog: no syslog daemon answers on this host (its socket is mostly /dev/log): %w", err)
+		return nil, fmt.Errorf("no syslog daemon answers on this host (its socket is mostly /dev/log): %w", err)
 	}
 	return syslogWriter{w}, nil
 }

@@ -149,6 +149,8 @@ func commands() []command {
 			example: "lictor operator autopilot set-config -cleanup-dead-servers=false", new: newAutopilotSetConfig},
 		{name: "operator autopilot state", args: "[flags]", about: "Print how healthy autopilot finds the servers.",
 			example: "lictor operator autopilot state -format=json", new: newAutopilotState},
+		{name: "operator kv-replication", args: "[flags]", about: "Tell what is copied from the keys of other datacenters, and how far behind that is. The exit code is 1 if something " +
+			"is not copied.", example: "lictor operator kv-replication -format=json", new: newKVReplication},
 		{name: "operator raft", about: "Look into the group of servers that keep the state, and change it."},
 		{name: "operator raft list-peers", args: "[flags]", about: "List the servers that keep the state.", example: "lictor operator raft list-peers", new: newRaftListPeers},
 		{name: "operator raft recover", args: "[flags] -data-dir=DIRECTORY", about: "Recover a cluster that has lost its quorum for good: make the stopped server whose data directory " +

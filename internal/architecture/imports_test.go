@@ -12,15 +12,16 @@ import (
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
 	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0, "atrest": 0,
-	"filter": 1, "watch": 1,
-	"acl": 2,
-	"kv":  3, "catalog": 3, "coordinate": 3, "event": 3, "ca": 3, "backup": 3,
-	"session": 4, "claims": 4, "configentry": 4, "query": 5, "txn": 5, // query and txn name sessions
-	"raftstore": 6, "gossip": 6, "health": 6, "view": 6,
-	"httpapi": 7, "dnsserver": 7, "ui": 7,
-	"config": 8, "agent/logging": 8, "agent/remote": 8,
-	"agent/local": 9, "agent/audit": 9, "agent": 10,
-	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 11,
+	"filter": 1, "watch": 1, "replica": 1,
+	"claims": 2,
+	"acl":    3,
+	"kv":     4, "catalog": 4, "coordinate": 4, "event": 4, "ca": 4, "backup": 4,
+	"session": 5, "configentry": 5, "kvreplication": 5, "query": 6, "txn": 6, // query and txn name sessions
+	"raftstore": 7, "gossip": 7, "health": 7, "view": 7,
+	"httpapi": 8, "dnsserver": 8, "ui": 8,
+	"config": 9, "agent/logging": 9, "agent/remote": 9,
+	"agent/local": 10, "agent/audit": 10, "agent": 11,
+	"cmd/lictor/client": 0, "cmd/lictor/lock": 1, "cmd/lictor": 12,
 }
 
 // owners says which packages alone may import a library.
@@ -37,7 +38,7 @@ var owners = map[string]struct {
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
 	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
-	"github.com/golang-jwt/jwt":        {[]string{"claims", "acl"}, "the rest of the house knows claims, and who has logged in"},
+	"github.com/golang-jwt/jwt":        {[]string{"claims"}, "the rest of the house knows claims"},
 	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
 	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
 }

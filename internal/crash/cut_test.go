@@ -115,15 +115,21 @@ func tear(t *testing.T, random *rand.Rand, data string, clients []*client) strin
 			return fmt.Sprintf("garbled at %d in the write under way", at)
 		}
 		fallthrough
-	default: // the begin of a write
-		torn := content[last.begin : last.begin+1+random.IntN(last.end-last.begin-1)]
-		grown := append(append([]byte(nil), content[:last.end]...), torn...)
-		if rest := last.end + len(torn); rest < len(content) {
-			grown = append(grown, content[rest:]...)
-		}
-		write(t, name, grown)
-		return fmt.Sprintf("%d of %d bytes of another write appended", len(torn), last.end-last.begin)
+	default:
+		return appendTorn(t, random, name, content, last)
 	}
+}
+
+// appendTorn plays a write that was only begun behind the last whole one.
+func appendTorn(t *testing.T, random *rand.Rand, name string, content []byte, last batch) string {
+	t.Helper()
+	torn := content[last.begin : last.begin+1+random.IntN(last.end-last.begin-1)]
+	grown := append(append([]byte(nil), content[:last.end]...), torn...)
+	if rest := last.end + len(torn); rest < len(content) {
+		grown = append(grown, content[rest:]...)
+	}
+	write(t, name, grown)
+	return fmt.Sprintf("%d of %d bytes of another write appended", len(torn), last.end-last.begin)
 }
 
 // hasAcked tells whether a batch has a write that was acknowledged, or may have been.

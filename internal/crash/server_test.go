@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -25,9 +26,10 @@ type server struct {
 	name   string
 	dir    string
 	ports  []int
-	debug  bool     // whether profiles can be asked for
-	keys   string   // file of keys for what is on disk; "" encrypts nothing
-	join   []string // where the others are; none for a server that is alone
+	debug  bool           // whether profiles can be asked for
+	keys   string         // file of keys for what is on disk; "" encrypts nothing
+	join   []string       // where the others are; none for a server that is alone
+	secure map[string]any // settings of encryption on the wire
 	client *http.Client
 	cmd    *exec.Cmd
 	log    *record // of the last process
@@ -72,7 +74,7 @@ func (s *server) start(t *testing.T) {
 	if s.keys != "" {
 		atRest["key_file"] = s.keys
 	}
-	conf, err := json.Marshal(map[string]any{
+	settings := map[string]any{
 		"encryption_at_rest": atRest, "node_name": s.name, "server": true, "bootstrap_expect": max(1, len(s.join)), "data_dir": filepath.Join(s.dir, "data"),
 		"retry_join": s.join, "retry_interval": "300ms", "performance": map[string]any{"raft_multiplier": 1},
 		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "log_level": logLevel(),
@@ -80,7 +82,9 @@ func (s *server) start(t *testing.T) {
 		"enable_debug": s.debug, "raft_snapshot_interval": "200ms", "raft_trailing_logs": 500,
 		"ports": map[string]any{"http": s.ports[0], "dns": s.ports[1], "serf_lan": s.ports[2], "serf_wan": s.ports[3],
 			"server": s.ports[4], "grpc": -1, "grpc_tls": -1},
-	})
+	}
+	maps.Copy(settings, s.secure)
+	conf, err := json.Marshal(settings)
 	if err != nil {
 		t.Fatal(err)
 	}

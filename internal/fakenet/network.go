@@ -34,6 +34,7 @@ type Network struct {
 	latency  time.Duration
 	machines map[netip.Addr]*machine
 	cuts     map[[2]netip.Addr]bool
+	walls    map[[2]netip.Addr]bool // between these no packets pass
 	links    map[*link]struct{}
 }
 
@@ -55,7 +56,7 @@ type machine struct {
 func New(seed uint64) *Network {
 	return &Network{
 		rng: rand.New(rand.NewPCG(seed, seed)), latency: DefaultLatency, machines: map[netip.Addr]*machine{},
-		cuts: map[[2]netip.Addr]bool{}, links: map[*link]struct{}{},
+		cuts: map[[2]netip.Addr]bool{}, walls: map[[2]netip.Addr]bool{}, links: map[*link]struct{}{},
 	}
 }
 
@@ -128,6 +129,12 @@ func (n *Network) Cut(a, b string) {
 // Heal mends the link between two hosts that Cut has cut.
 func (n *Network) Heal(a, b string) {
 	n.change(func(m []*machine) { delete(n.cuts, pair(m[0], m[1])) }, a, b)
+}
+
+// NoPackets lets no packets pass between two hosts from now on, as a firewall for UDP does. Connections are none of its business.
+// It is no fault: HealAll leaves it.
+func (n *Network) NoPackets(a, b string) {
+	n.change(func(m []*machine) { n.walls[pair(m[0], m[1])] = true }, a, b)
 }
 
 func pair(a, b *machine) [2]netip.Addr {

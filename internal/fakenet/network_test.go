@@ -367,6 +367,10 @@ func TestPackets(t *testing.T) {
 			t.Errorf("%d arrive over a cut link", n)
 		}
 		p.net.HealAll()
+		p.net.NoPackets(ipA, "10.0.0.3")
+		if n := p.packets(p.pa, p.pb); n != 1000 {
+			t.Errorf("%d arrive past a wall around another host", n)
+		}
 		p.net.Pause(ipA)
 		if n := p.packets(p.pa, p.pb); n != 0 {
 			t.Errorf("%d arrive from a paused host", n)
@@ -378,6 +382,15 @@ func TestPackets(t *testing.T) {
 		if n, _, err := p.pa.ReadFrom(make([]byte, 10)); n != 5 || err != nil || time.Since(start) < 59*time.Second {
 			t.Errorf("paused: %d bytes, %v, after %v", n, err, time.Since(start))
 		}
+		p.net.NoPackets(ipB, ipA)
+		p.net.HealAll()
+		for _, way := range [][2]net.PacketConn{{p.pa, p.pb}, {p.pb, p.pa}} {
+			if n := p.packets(way[0], way[1]); n != 0 {
+				t.Errorf("%d arrive through a wall", n)
+			}
+		}
+		p.write(p.near, "connections pass")
+		p.read(p.far, "connections pass")
 		p.pa.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(10, 0, 0, 77), Port: 1})
 		p.pa.WriteTo([]byte("x"), &net.UDPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1})
 	})

@@ -89,7 +89,7 @@ func (n *Network) arrive(p packet, at *machine, port uint16) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	from := n.machines[p.from.Addr()]
-	if !n.reaches(from, at) || at.host == nil {
+	if !n.reaches(from, at) || n.walls[pair(from, at)] || at.host == nil {
 		return
 	}
 	s := at.host.sockets[port]

@@ -87,6 +87,19 @@ func (f *Federation) Part(a, b int) {
 	}
 }
 
+// NoPackets lets only connections pass between datacenters from now on.
+func (f *Federation) NoPackets() {
+	for i, a := range f.All {
+		for _, b := range f.All[:i] {
+			for _, x := range a.all {
+				for _, y := range b.all {
+					f.Net.NoPackets(x.Addr, y.Addr)
+				}
+			}
+		}
+	}
+}
+
 // Datacenters are those that the agent knows.
 func (n *Node) Datacenters() []string {
 	var names []string

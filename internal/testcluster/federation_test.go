@@ -190,6 +190,38 @@ func TestAServerElsewhereIsReplaced(t *testing.T) {
 	})
 }
 
+// Where UDP is dropped between datacenters, gossip over TCP keeps them together: nobody is taken for dead, a death is noticed
+// as soon as elsewhere, and a cut is survived.
+func TestFederationWithoutUDP(t *testing.T) {
+	Federate(t, 3, 2, 0, `gossip_wan { transport = "tcp" }`, func(f *Federation) {
+		f.NoPackets()
+		f.Part(1, 2)
+		f.DC(1).Sleep(2 * time.Minute)
+		f.Net.HealAll()
+		f.Settled()
+		for range 300 {
+			f.DC(1).Sleep(time.Second)
+			for _, c := range f.All {
+				for _, n := range c.servers() {
+					if n.counted("/v1/agent/members?wan=1") != 6 {
+						t.Fatalf("%s takes somebody for dead: %s", n.Name, n.Get("/v1/agent/members?wan=1"))
+					}
+				}
+			}
+		}
+		dead := f.DC(2).Follower()
+		dead.Kill()
+		begun := time.Now()
+		for _, dc := range []int{1, 3} {
+			f.DC(dc).Eventually("a death is noticed", func() bool { return f.DC(dc).Leader().counted("/v1/agent/members?wan=1") == 5 })
+		}
+		if took := time.Since(begun); took > time.Minute {
+			t.Errorf("a death was noticed after %s", took)
+		}
+		dead.Start()
+	})
+}
+
 // A datacenter that is slow harms nobody else: what is too much is turned away at once, and local requests stay quick.
 func TestASlowDatacenterHarmsNobody(t *testing.T) {
 	Federate(t, 3, 1, 0, "", func(f *Federation) {

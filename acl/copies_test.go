@@ -1,0 +1,323 @@
+package acl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"lictor/replica"
+	"lictor/rpc"
+	"lictor/state"
+	"lictor/telemetry"
+)
+
+// A twin is a datacenter that copies from a primary one, and the way there.
+type twin struct {
+	*house
+	primary *house
+	known   rpc.Registry[Authorizer] // of the primary datacenter
+	writes  atomic.Int64
+	token   string
+	before  func(method string) // is called before each call
+	newer   bool                // the primary datacenter is of a version that knows more of each row
+}
+
+// Apply implements state.Log, and counts.
+func (w *twin) Apply(ctx context.Context, cmd state.Command) (any, error) {
+	w.writes.Add(1)
+	return w.house.Log.Apply(ctx, cmd)
+}
+
+func (w *twin) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
+	return w.house.Log.Fresh(ctx, opts)
+}
+
+func (w *twin) DB() *state.DB { return w.house.Log.DB() }
+
+// Call implements rpc.Caller.
+func (w *twin) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
+	if w.before != nil {
+		w.before(method)
+	}
+	az, err := w.primary.resolver.Resolve(h.Token)
+	if err != nil {
+		return err
+	}
+	body, err := rpc.Append(nil, args)
+	if err != nil {
+		return err
+	}
+	answer, err := w.known.Answer(ctx, az, method, body)
+	if err != nil {
+		return err
+	}
+	if err := rpc.Decode(answer, reply); err != nil || !w.newer {
+		return err
+	}
+	switch r := reply.(type) {
+	case **replica.Listing:
+		for _, kind := range (*r).Kinds {
+			for i := range kind.Stubs {
+				kind.Stubs[i].Digest = append(kind.Stubs[i].Digest, 1)
+			}
+		}
+	case **replica.Rows:
+		for i := range (*r).Rows {
+			row := &(*r).Rows[i]
+			row.Digest = append(row.Digest, 1)
+			row.Body[0]++ // the number of fields
+			row.Body = msgp.AppendInt(msgp.AppendString(row.Body, "New"), 1)
+		}
+	}
+	return nil
+}
+
+func newTwin(t *testing.T) *twin {
+	t.Helper()
+	w := &twin{house: newSecondary(t), primary: newHouse(t), token: rootSecret}
+	owner := &replica.Owner[Authorizer]{Log: w.primary.Log, Kinds: w.primary.Copied(true), Fresh: Fresh}
+	rpc.Handle(&w.known, replica.ListMethod, owner.List)
+	rpc.Handle(&w.known, replica.FetchMethod, owner.Fetch)
+	return w
+}
+
+// newSecondary makes a house in another datacenter than the primary one.
+func newSecondary(t *testing.T) *house {
+	t.Helper()
+	log, err := state.NewLocal(1000, Tables()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{T: t, Authority: &Authority{Log: log, Datacenter: "dc2", Primary: "dc1", TokensCopied: true, Enabled: true, Keys: Remembering()}}
+	h.resolver = &Resolver{DB: log.DB, Datacenter: "dc2", Secondary: true, Context: t.Context()}
+	if err := h.Begin(t.Context(), rootSecret); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// during lets this server lead while do runs, and gives how the copying went.
+func (w *twin) during(do func()) replica.Status {
+	w.Helper()
+	metrics, err := telemetry.New(telemetry.Config{Prefix: "consul"})
+	if err != nil {
+		w.Fatal(err)
+	}
+	c := &replica.Copier[Authorizer]{Log: w, Kinds: w.Copied(true), Caller: w, Journal: slog.New(slog.DiscardHandler), Metrics: metrics,
+		Header: func() rpc.Header { return rpc.Header{Token: w.token} }}
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan struct{})
+	go func() { c.Run(ctx); close(done) }()
+	do()
+	s := c.Status()
+	cancel()
+	<-done
+	return s
+}
+
+// said is all that is copied, without indexes.
+func said(h *house) string {
+	h.Helper()
+	var out []string
+	tx := h.Log.DB().Read()
+	for p := range Policies.All(tx) {
+		out = append(out, fmt.Sprint(p.ID, p.Name, p.Rules))
+	}
+	for r := range Roles.All(tx) {
+		grants, _ := json.Marshal(r.Grants)
+		out = append(out, fmt.Sprint(r.ID, r.Name, string(grants)))
+	}
+	for t := range Tokens.All(tx) {
+		if !t.Local {
+			grants, _ := json.Marshal(t.Grants)
+			out = append(out, fmt.Sprint(t.AccessorID, t.SecretID, t.Description, string(grants), t.ExpirationTime))
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// Many rows are copied in few writes; nothing is written where nothing differs, and all is right again after anything has changed.
+func TestCopies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTwin(t)
+		p := w.primary
+		for i := range 300 {
+			one := p.policy(fmt.Sprintf("p%03d", i), fmt.Sprintf("key \"%d\" { policy = \"write\" }", i))
+			p.token(Token{Grants: Grants{Policies: []Link{{ID: one.ID}}}})
+		}
+		p.token(Token{Local: true})
+		w.during(func() {
+			time.Sleep(20 * time.Second)
+			if got := w.writes.Load(); got > 8 {
+				t.Errorf("%d writes for 600 rows", got)
+			}
+		})
+		if said(w.house) != said(p) {
+			t.Fatalf("here: %s\nthere: %s", said(w.house), said(p))
+		}
+		before := w.writes.Load()
+		for range 3 { // as three leaders, one after the other
+			if s := w.during(func() { time.Sleep(time.Hour) }); s.LastErrorMessage != "" || s.LastSuccess.IsZero() || slices.Contains(s.Indexes, 0) {
+				t.Errorf("%+v", s)
+			}
+		}
+		if after := w.writes.Load(); after != before {
+			t.Errorf("%d writes without a change", after-before)
+		}
+		a, b := policyByName(p.Log.DB().Read(), "p000"), policyByName(p.Log.DB().Read(), "p001")
+		w.during(func() {
+			time.Sleep(time.Minute)
+			for _, c := range []PolicyChange{{Policy{ID: a.ID, Name: "x", Rules: a.Rules}}, {Policy{ID: b.ID, Name: "p000", Rules: b.Rules}}, {Policy{ID: a.ID, Name: "p001", Rules: a.Rules}}} {
+				if _, err := p.SetPolicy(t.Context(), p.root, &c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(10 * time.Second)
+			if said(w.house) != said(p) {
+				t.Error("two policies that have changed names are not what they are in the primary datacenter")
+			}
+		})
+	})
+}
+
+// Rows of which the primary datacenter, being of a newer version, says more than this one knows are written once.
+func TestCopiesOfANewerVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTwin(t)
+		w.newer = true
+		w.primary.policy("p", "")
+		w.during(func() { time.Sleep(time.Minute) })
+		if said(w.house) != said(w.primary) {
+			t.Fatalf("here: %s\nthere: %s", said(w.house), said(w.primary))
+		}
+		before := w.writes.Load()
+		if s := w.during(func() { time.Sleep(time.Hour) }); s.LastErrorMessage != "" {
+			t.Errorf("%+v", s)
+		}
+		if after := w.writes.Load(); after != before {
+			t.Errorf("%d writes without a change", after-before)
+		}
+	})
+}
+
+// A token is not good before the policies that it holds are here, however they change meanwhile: one that denies would be missing.
+func TestCopiesAreOfOneMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTwin(t)
+		p := w.primary
+		w.during(func() { time.Sleep(time.Minute) })
+		allow, deny := p.policy("allow", `key_prefix "" { policy = "write" }`), p.policy("deny", `key "secret" { policy = "deny" }`)
+		secret := p.token(Token{Grants: Grants{Policies: []Link{{ID: allow.ID}, {ID: deny.ID}}}}).SecretID
+		left := 5
+		w.before = func(method string) {
+			if az, err := w.resolver.Resolve(secret); err == nil && az.Allow(Key, "secret", Write) {
+				t.Error("the token may do what it may not in the primary datacenter")
+			}
+			if method != replica.FetchMethod.Name || left == 0 {
+				return
+			}
+			left--
+			if _, err := p.SetPolicy(t.Context(), p.root, &PolicyChange{Policy{ID: deny.ID, Name: "deny", Description: fmt.Sprint(left), Rules: deny.Rules}}); err != nil {
+				t.Error(err)
+			}
+		}
+		w.during(func() { time.Sleep(time.Minute) })
+		if said(w.house) != said(p) || left > 0 {
+			t.Errorf("%d left; here: %s\nthere: %s", left, said(w.house), said(p))
+		}
+	})
+}
+
+// A local token that has the accessor of one of the primary datacenter, or its secret, stays what it is; the status names the other.
+func TestLocalTokensStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTwin(t)
+		w.during(func() { time.Sleep(time.Minute) })
+		w.root = w.resolve(rootSecret)
+		mine := w.house.token(Token{Local: true, Description: "mine"})
+		theirs := w.primary.token(Token{AccessorID: mine.AccessorID, Description: "theirs"})
+		other := w.primary.token(Token{Description: "other"})
+		s := w.during(func() { time.Sleep(time.Minute) })
+		if !strings.Contains(s.LastErrorMessage, theirs.AccessorID) {
+			t.Errorf("%+v", s)
+		}
+		tx := w.Log.DB().Read()
+		if got := Tokens.Get(tx, mine.AccessorID); got.Description != "mine" || got.SecretID != mine.SecretID {
+			t.Errorf("%+v", got)
+		}
+		if Tokens.Get(tx, other.AccessorID) == nil {
+			t.Error("another token was not copied")
+		}
+		if _, err := w.resolver.Resolve(theirs.SecretID); err == nil {
+			t.Error("the token of the primary datacenter is good")
+		}
+	})
+}
+
+// What stands for a secret that is withheld is never one.
+func TestWithheldSecrets(t *testing.T) {
+	w := newTwin(t)
+	for _, secret := range []string{"", hidden} {
+		if _, err := copyTokens([]*Token{{AccessorID: newID(), SecretID: secret}}, nil); err == nil || !strings.Contains(err.Error(), "acl:write") {
+			t.Errorf("a token with the secret %q: %v", secret, err)
+		}
+	}
+	if _, err := w.Log.Apply(t.Context(), &CopyTokens{Set: []*Token{{AccessorID: newID(), SecretID: hidden, Grants: Grants{Policies: []Link{{ID: globalManagementID}}}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.resolver.Resolve(hidden); err == nil {
+		t.Error("a token is good that everybody knows")
+	}
+	reader := w.primary.policy("reader", `acl = "read"`)
+	w.token = w.primary.token(Token{Grants: Grants{Policies: []Link{{ID: reader.ID}}}}).SecretID
+	_, err := replica.FetchMethod.Call(t.Context(), w, rpc.Header{Token: w.token}, &replica.Selection{Kind: "acl-tokens", Keys: []string{AnonymousID}})
+	if rpc.CodeOf(err) != rpc.PermissionDenied {
+		t.Errorf("whole tokens for who may read: %v", err)
+	}
+}
+
+// Local tokens are made elsewhere only where tokens are copied, and no others; an auth method of one name in both datacenters takes
+// with it what it has made, and nothing of the other.
+func TestTokensOfASecondary(t *testing.T) {
+	h := newSecondary(t)
+	root := AllowAll()
+	if _, err := h.SetToken(t.Context(), root, &TokenChange{Create: true}); err == nil || !strings.Contains(err.Error(), "primary datacenter") {
+		t.Errorf("a global token: %v", err)
+	}
+	if _, err := h.Bootstrap(t.Context(), root, &Bootstrap{}); rpc.CodeOf(err) != rpc.PermissionDenied {
+		t.Errorf("bootstrap: %v", err)
+	}
+	h.TokensCopied = false
+	if _, err := h.SetToken(t.Context(), root, &TokenChange{Token: Token{Local: true}, Create: true}); err != errNoLocal {
+		t.Errorf("a local token: %v", err)
+	}
+	if _, err := h.SetAuthMethod(t.Context(), root, &AuthMethodChange{AuthMethod{Name: "m", Type: "jwt"}}); err != errNoLocal {
+		t.Errorf("an auth method: %v", err)
+	}
+	if _, err := h.Login(t.Context(), root, &Login{AuthMethod: "m"}); err != errNoLocal {
+		t.Errorf("a login: %v", err)
+	}
+	h.TokensCopied = true
+	mine, theirs := Token{AccessorID: newID(), SecretID: newID(), AuthMethod: "m", Local: true}, &Token{AccessorID: newID(), SecretID: newID(), AuthMethod: "m"}
+	for _, cmd := range []state.Command{&SetAuthMethod{AuthMethod{Name: "m", Type: "jwt"}}, &SetToken{Token: mine, Create: true}, &CopyTokens{Set: []*Token{theirs}}} {
+		if _, err := h.Log.Apply(t.Context(), cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if was, err := h.DeleteAuthMethod(t.Context(), root, &ByName{"m"}); err != nil || !was {
+		t.Fatal(was, err)
+	}
+	tx := h.Log.DB().Read()
+	if Tokens.Get(tx, mine.AccessorID) != nil || Tokens.Get(tx, theirs.AccessorID) == nil {
+		t.Error("an auth method has taken with it what another one has made, or left what it has made itself")
+	}
+}
