@@ -383,7 +383,7 @@ func TestServersElsewhereAreReplacedOneByOne(t *testing.T) {
 	})
 }
 
-// A prepared query leaves a datacenter whose machines have all lost power within two probe periods, and is back as soon.
+// A prepared query leaves a datacenter whose machines have all lost power once that is noticed, and comes back.
 func TestAPreparedQueryLeavesALostDatacenter(t *testing.T) {
 	Federate(t, 3, 1, 1, "", func(f *Federation) {
 		for i := range f.All[1:] {
@@ -396,7 +396,7 @@ func TestAPreparedQueryLeavesALostDatacenter(t *testing.T) {
 		if a := f.DC(1).Leader().Ask("POST", "/v1/query", body); !a.OK() {
 			t.Fatal(a.Body)
 		}
-		const within = 10 * time.Second // memberlist probes over the WAN every five seconds
+		const within = 12 * time.Second // a silent connection is dead after eight seconds at most, and then one dial has three
 		answered := func(node string) {
 			t.Helper()
 			begun := time.Now()
