@@ -228,5 +228,8 @@ func (a *Agent) httpConfig() httpapi.Config {
 		Hosts: httpapi.Hosts{Own: []string{a.cfg.Node.Name, hostName()}, Domains: []string{a.cfg.DNS.Domain, a.cfg.DNS.AltDomain}, Allowed: a.cfg.HTTP.Config.AllowedHosts},
 	}
 	c.UI, c.UIPath = a.page()
+	if !a.copiesTokens() {
+		c.Primary = a.primary()
+	}
 	return c
 }

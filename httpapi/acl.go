@@ -50,11 +50,17 @@ func rest(r *http.Request, path, missing string) (string, error) {
 
 // readRow answers a query for one row, or 404 with a text if it is not there.
 func readRow[A comparable, R comparable](s *Server, w http.ResponseWriter, r *http.Request, q query[A, R], args A, missing string) (R, error) {
-	var none R
 	opts, err := readOptions(r)
 	if err != nil {
+		var none R
 		return none, err
 	}
+	return readRowWith(s, w, r, q, opts, args, missing)
+}
+
+// readRowWith is readRow with options that may not be those of the request.
+func readRowWith[A comparable, R comparable](s *Server, w http.ResponseWriter, r *http.Request, q query[A, R], opts *view.Options, args A, missing string) (R, error) {
+	var none R
 	answer, err := view.Read(r.Context(), s.Views, q, opts, args)
 	switch {
 	case err != nil:

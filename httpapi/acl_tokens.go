@@ -78,10 +78,18 @@ func (s *Server) aclTokenRead(w http.ResponseWriter, r *http.Request) (any, erro
 	}{&found.Token, policies, roles, nil, nil, s.DefaultPolicy, s.DownPolicy, s.Node}, nil
 }
 
-// aclTokenSelf answers GET /v1/acl/token/self.
+// aclTokenSelf answers GET /v1/acl/token/self. A token that is not in this datacenter is asked for in the primary one.
 func (s *Server) aclTokenSelf(w http.ResponseWriter, r *http.Request) (any, error) {
 	const missing = "token does not exist: ACL not found"
-	t, err := readRow(s, w, r, acl.SelfQuery, acl.Self{}, missing)
+	opts, err := readOptions(r)
+	if err != nil {
+		return nil, err
+	}
+	t, err := readRowWith(s, w, r, acl.SelfQuery, opts, acl.Self{}, missing)
+	if s.Primary != "" && opts.Datacenter == "" && err != nil && err.Error() == missing {
+		opts.Datacenter = s.Primary
+		t, err = readRowWith(s, w, r, acl.SelfQuery, opts, acl.Self{}, missing)
+	}
 	if err != nil && err.Error() == acl.ErrNotFound.Error() {
 		err = &statusError{http.StatusForbidden, missing}
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	Maintain     Maintenance // of this agent's node
 	Events       Events      // of users, that this agent has received
 	Datacenter   string
+	Primary      string // the datacenter that has the tokens which are not here; "" means that there is none
 	TranslateWAN bool   // show WAN addresses of what is in other datacenters
 	Node         string // this agent's node
 	Log          *slog.Logger
