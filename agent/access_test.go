@@ -21,6 +21,7 @@ import (
 	"lictor/gossip"
 	"lictor/httpapi"
 	"lictor/kv"
+	"lictor/kvreplication"
 	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/replica"
@@ -378,6 +379,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(coordinate.NamesMethod, struct{}{}))
 	add(method(coordinate.DatacentersMethod, struct{}{}))
 	add(method(event.FireMethod, event.Event{Name: "secret-event"}))
+	add(method(kvreplication.StatusMethod, struct{}{}))
 	add(method(kv.PutMethod, kv.Put{Key: "secret/key"}))
 	add(method(kv.DeleteMethod, kv.Delete{Key: "secret/key"}))
 	add(method(raftstore.LeaderMethod, struct{}{}))
