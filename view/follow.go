@@ -144,6 +144,9 @@ func (m *mirror) follow(ctx context.Context) {
 		if !m.lose(ctx, err) {
 			return
 		}
+		if errors.Is(err, ErrMoved) {
+			continue
+		}
 		if heard {
 			pause = shortPause
 		}
