@@ -14,6 +14,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"lictor/claims"
 	"lictor/replica"
 	"lictor/rpc"
 	"lictor/state"
@@ -97,7 +98,7 @@ func newSecondary(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{T: t, Authority: &Authority{Log: log, Datacenter: "dc2", Primary: "dc1", TokensCopied: true, Enabled: true, Keys: Remembering()}}
+	h := &house{T: t, Authority: &Authority{Log: log, Datacenter: "dc2", Primary: "dc1", TokensCopied: true, Enabled: true, Keys: claims.Remembering()}}
 	h.resolver = &Resolver{DB: log.DB, Datacenter: "dc2", Secondary: true, Context: t.Context()}
 	if err := h.Begin(t.Context(), rootSecret); err != nil {
 		t.Fatal(err)
@@ -282,6 +283,14 @@ func TestWithheldSecrets(t *testing.T) {
 	_, err := replica.FetchMethod.Call(t.Context(), w, rpc.Header{Token: w.token}, &replica.Selection{Kind: "acl-tokens", Keys: []string{AnonymousID}})
 	if rpc.CodeOf(err) != rpc.PermissionDenied {
 		t.Errorf("whole tokens for who may read: %v", err)
+	}
+	owner := &replica.Owner[Authorizer]{Log: w.primary.Log, Kinds: w.primary.Copied(true), Fresh: Fresh}
+	list, err := owner.List(t.Context(), AllowAll(), &replica.Question{Kinds: []replica.Seen{{Kind: "acl-policies"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := owner.List(t.Context(), DenyAll(), &replica.Question{Kinds: []replica.Seen{{Kind: "acl-policies", Index: list.Kinds[0].Index}}}); rpc.CodeOf(err) != rpc.PermissionDenied {
+		t.Errorf("who has guessed an index: %v", err)
 	}
 }
 

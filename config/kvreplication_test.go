@@ -63,7 +63,7 @@ func TestReplicationThatCannotWork(t *testing.T) {
 			`kv_replication[0].prefix[1].destination: is "x/y", but must not overlap with that of kv_replication[0].prefix[0], "x/"`},
 		{`kv_replication { datacenter = "dc1" prefix { source = "a/" } } kv_replication { datacenter = "dc3" prefix { source = "a/" } }`, "must not overlap with that of kv_replication[0].prefix[0]"},
 		{`server = false kv_replication { datacenter = "dc1" prefix { source = "a/" } }`, "kv_replication: is for servers only"},
-		{`kv_replication { datacenter = "dc1" prefix { sauce = "a/" } }`, "did you mean source?"},
+		{`kv_replication { datacenter = "dc1" prefix { sauce = "a/" } }`, "invalid config key kv_replication[0].prefix[0].sauce"},
 	} {
 		if _, err := replicating(t, c.hcl); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s\n%v", c.hcl, err)

@@ -48,12 +48,13 @@ func (o *Owner[Z]) list(tx *state.Tx, az Z, q *Question) (*Listing, bool, error)
 		if err != nil {
 			return nil, false, err
 		}
+		if err := kind.may(quiet, az); err != nil { // an index is told to nobody else, either
+			return nil, false, err
+		}
 		s := Stubs{Index: kind.index(tx)}
 		if s.Same = s.Index == seen.Index; !s.Same {
 			changed = true
-			if s.Stubs, err = kind.stubs(quiet, az); err != nil {
-				return nil, false, err
-			}
+			s.Stubs = kind.stubs(quiet)
 		}
 		list.Kinds = append(list.Kinds, s)
 	}

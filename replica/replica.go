@@ -87,7 +87,8 @@ func digest(body []byte) []byte {
 type Kind[Z any] interface {
 	name() string
 	index(tx *state.Tx) uint64
-	stubs(tx *state.Tx, az Z) ([]Stub, error)
+	may(tx *state.Tx, az Z) error
+	stubs(tx *state.Tx) []Stub
 	fetch(tx *state.Tx, az Z, keys []string) ([]Row, error)
 	digests(tx *state.Tx) map[string]string
 	changed(tx *state.Tx, rows []Row) ([]Row, error)
@@ -144,20 +145,25 @@ func (t *Table[Z, T]) encode(r *T) []byte {
 	return body
 }
 
-// stubs lists the rows for who asks. It fails if there is one that az must not know of: what was left out would be taken for
-// removed.
-func (t *Table[Z, T]) stubs(tx *state.Tx, az Z) ([]Stub, error) {
+// may refuses who must not know of one of the rows: what was left out of a list would be taken for removed.
+func (t *Table[Z, T]) may(tx *state.Tx, az Z) error {
 	if err := t.May(az, nil, false); err != nil {
-		return nil, err
+		return err
 	}
-	var all []Stub
 	for r := range t.all(tx) {
 		if err := t.May(az, r, false); err != nil {
-			return nil, err
+			return err
 		}
+	}
+	return nil
+}
+
+func (t *Table[Z, T]) stubs(tx *state.Tx) []Stub {
+	var all []Stub
+	for r := range t.all(tx) {
 		all = append(all, Stub{t.Key(r), digest(t.encode(r))})
 	}
-	return all, nil
+	return all
 }
 
 // fetch gives whole rows to who asks for them.
