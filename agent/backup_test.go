@@ -59,7 +59,7 @@ func TestBackupsKeepTheirTimeAndSecrets(t *testing.T) {
 		t.Errorf("there are %d archives", n)
 	}
 	const secret = "s3cr3t-of-the-bucket"
-	s.configure(fmt.Sprintf(`snapshot_agent { aws_storage { s3_bucket = "b" s3_endpoint = "http://127.0.0.1:1" access_key_id = "id" secret_access_key = %q } }`, secret))
+	s.configure(fmt.Sprintf(`snapshot_agent { snapshot { interval = "1s" } aws_storage { s3_bucket = "b" s3_endpoint = "http://127.0.0.1:1" access_key_id = "id" secret_access_key = %q } }`, secret))
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}

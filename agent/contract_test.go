@@ -45,8 +45,8 @@ func (s *subject) requestAs(token, method, path, body string) answer {
 	return answer{got.StatusCode, got.Header, string(text)}
 }
 
-// streams answer until the client goes away.
-var streams = []string{"/v1/agent/monitor", "/v1/agent/metrics/stream"}
+// streamPaths answer until the client goes away.
+var streamPaths = []string{"/v1/agent/monitor", "/v1/agent/metrics/stream"}
 
 // ends are paths after which the agent is another, or gone.
 var ends = []string{"/v1/agent/leave", "/v1/snapshot"}
@@ -60,7 +60,7 @@ func TestEveryPathOfTheReference(t *testing.T) {
 		if strings.HasSuffix(path, "/") {
 			path += "x"
 		}
-		if slices.Contains(streams, path) || slices.Contains(ends, path) {
+		if slices.Contains(streamPaths, path) || slices.Contains(ends, path) {
 			continue
 		}
 		for _, method := range strings.Split(methods, ",") {
@@ -94,7 +94,7 @@ func TestEveryPathAlike(t *testing.T) {
 		allow := "OPTIONS," + strings.Join(e.Methods, ",")
 		for _, method := range []string{"GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "FOO"} {
 			if slices.Contains(e.Methods, method) {
-				if !slices.Contains(streams, path) && !slices.Contains(ends, path) {
+				if !slices.Contains(streamPaths, path) && !slices.Contains(ends, path) {
 					typed(t, method+" "+path, s.request(method, path, "{"))
 					typed(t, method+" "+path, s.request(method, path+"?raw&pretty&filter=<b>&index=<b>&wait=<b>&dc=<b>", `{"<b>": 1}`))
 				}

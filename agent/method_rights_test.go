@@ -18,6 +18,7 @@ import (
 	"lictor/event"
 	"lictor/gossip"
 	"lictor/kv"
+	"lictor/kvreplication"
 	prepared "lictor/query"
 	"lictor/raftstore"
 	"lictor/replica"

@@ -79,7 +79,10 @@ func newRealm(t *testing.T) *realm {
 	}
 	t.Cleanup(func() { s.Stop() })
 	r := &realm{subject: s}
-	s.eventually("the node is there", func() bool { return strings.Contains(r.must("GET", "/v1/catalog/nodes", ""), "secret-node") })
+	s.eventually("the node is there", func() bool {
+		_, text := s.askAs(management, "GET", "/v1/catalog/nodes", "")
+		return strings.Contains(text, "secret-node")
+	})
 	return r
 }
 

@@ -87,7 +87,7 @@ func TestLongAnswersEndWithTheRights(t *testing.T) {
 	index := r.requestAs(token, "GET", "/v1/event/list", "").header.Get("X-Consul-Index")
 	hash := r.requestAs(token, "GET", "/v1/agent/service/secret-service", "").header.Get("X-Consul-Contenthash")
 	waits := []string{"/v1/event/list?index=" + index, "/v1/agent/service/secret-service?hash=" + hash}
-	ended := make(chan string, len(waits)+len(streams))
+	ended := make(chan string, len(waits)+len(streamPaths))
 	for _, path := range waits {
 		go func() {
 			if a := r.requestAs(token, "GET", path, ""); a.status != http.StatusForbidden {
@@ -96,7 +96,7 @@ func TestLongAnswersEndWithTheRights(t *testing.T) {
 			ended <- path
 		}()
 	}
-	for _, path := range streams {
+	for _, path := range streamPaths {
 		request, err := http.NewRequestWithContext(within(t), "GET", r.url(path), nil)
 		if err != nil {
 			t.Fatal(err)

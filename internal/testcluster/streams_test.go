@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +23,7 @@ func waiting(n *Node) int {
 		n.cluster.Fatal(err)
 	}
 	for _, g := range metrics.Gauges {
-		if g.Name == "consul.rpc.queries_blocking" {
+		if strings.HasSuffix(g.Name, ".rpc.queries_blocking") { // after the name of the host
 			return int(g.Value)
 		}
 	}
