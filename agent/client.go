@@ -22,12 +22,11 @@ type client struct {
 	agent  *Agent
 	known  rpc.Registry[acl.Authorizer] // which methods there are; answers none
 	leader atomic.Pointer[rpc.Target]   // as a server has told; nil if none has
-	opened streams
 }
 
 // openClient makes what methods and queries go to on a client agent.
 func (a *Agent) openClient() error {
-	c := &client{agent: a, opened: streams{all: map[*stream]struct{}{}}}
+	c := &client{agent: a}
 	(&services{}).methods(&c.known)
 	a.route = a.newRouter(func() (rpc.Target, bool) {
 		if t := c.leader.Load(); t != nil {
@@ -44,7 +43,6 @@ func (a *Agent) openClient() error {
 	a.cleanups.add(func() error { a.views.Stop(); return nil })
 	(&services{}).queries(a.views)
 	a.running.Go(c.followLeader)
-	a.running.Go(func() { c.opened.balance(a.ctx) })
 	return nil
 }
 
@@ -95,18 +93,20 @@ func (c *client) Fetch(ctx context.Context, q *view.Ask) (*view.Packed, error) {
 
 // Follow implements view.Source.
 func (c *client) Follow(ctx context.Context, q *view.Ask, deliver func(*view.Packed) error) error {
+	t, ok := c.choose(q.Header, q.ReadOptions)()
+	if !ok {
+		return errNoServers
+	}
 	args, err := q.MarshalMsg(nil)
 	if err != nil {
 		return err
 	}
-	return c.opened.attach(ctx, c.choose(q.Header, q.ReadOptions), func(ctx context.Context, t rpc.Target) error {
-		return c.agent.route.follow(ctx, t, q.Header, followMethod, args, func(body []byte) error {
-			p := new(view.Packed)
-			if _, err := p.UnmarshalMsg(body); err != nil {
-				return err
-			}
-			return deliver(p)
-		})
+	return c.agent.route.follow(ctx, t, q.Header, followMethod, args, func(body []byte) error {
+		p := new(view.Packed)
+		if _, err := p.UnmarshalMsg(body); err != nil {
+			return err
+		}
+		return deliver(p)
 	})
 }
 

@@ -144,9 +144,6 @@ func (m *mirror) follow(ctx context.Context) {
 		if !m.lose(ctx, err) {
 			return
 		}
-		if errors.Is(err, ErrMoved) {
-			continue
-		}
 		if heard {
 			pause = shortPause
 		}

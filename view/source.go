@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"lictor/rpc"
@@ -20,12 +19,9 @@ type Source interface {
 	// Fetch gives one answer that is as fresh as the Ask wants it.
 	Fetch(ctx context.Context, q *Ask) (*Packed, error)
 	// Follow delivers the answer now, and again after each change, until ctx ends, deliver fails or the server goes away.
-	// It ends with ErrMoved where another server is to be followed from now on, which is done at once. Deliver is called by one goroutine at a time and does not keep what it is given.
+	// Deliver is called by one goroutine at a time and does not keep what it is given.
 	Follow(ctx context.Context, q *Ask, deliver func(*Packed) error) error
 }
-
-// ErrMoved tells that a result is to be followed at another server than before, although that one has not gone away.
-var ErrMoved = errors.New("another server is to be followed")
 
 // An Ask is a query as it travels.
 type Ask struct {
