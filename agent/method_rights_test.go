@@ -254,7 +254,7 @@ func (r *realm) demands(t *testing.T) map[string]wired {
 	asked(d, configentry.ListIntentionsQuery, configentry.ListIntentions{}, shown(intentions("read"), intentions("deny"), "secret-caller"))
 	asked(d, configentry.OneIntentionQuery, configentry.OneIntention{Source: "secret-caller", Destination: "secret-service"}, readIntentions)
 	asked(d, configentry.MatchQuery, configentry.Match{Names: catalog.ListOf("secret-service")}, readIntentions)
-	asked(d, configentry.CheckQuery, configentry.CheckCall{Source: "x", Destination: "secret-service"}, readIntentions)
+	asked(d, configentry.CheckQuery, configentry.CheckCall{Source: "x", Destination: "secret-service"}, demand{rules: onService("read"), narrow: onNode("write")})
 
 	called(d, coordinate.UpdateMethod, coordinate.Update{Node: "secret-node", Coord: &coordinate.Coordinate{Vec: make([]float64, 8), Error: 1.5}}, nodeWrite)
 	called(d, coordinate.NamesMethod, struct{}{}, demand{open: "which datacenters there are is no secret"})

@@ -7,6 +7,7 @@ import (
 	"lictor/rpc"
 )
 
+//msgp:timezone utc
 //msgp:ignore account
 //go:generate go tool msgp -o status_gen.go -tests=false -io=false
 

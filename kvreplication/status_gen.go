@@ -187,7 +187,7 @@ func (z *Status) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				if z.Synced == nil {
 					z.Synced = new(time.Time)
 				}
-				*z.Synced, bts, err = msgp.ReadTimeBytes(bts)
+				*z.Synced, bts, err = msgp.ReadTimeUTCBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Synced")
 					return
@@ -240,7 +240,7 @@ func (z *Status) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				if z.LastFailure == nil {
 					z.LastFailure = new(time.Time)
 				}
-				*z.LastFailure, bts, err = msgp.ReadTimeBytes(bts)
+				*z.LastFailure, bts, err = msgp.ReadTimeUTCBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "LastFailure")
 					return
