@@ -187,7 +187,7 @@ func (r *realm) sights() ([]sight, map[string][]string) {
 			"recurse": r.told(keys, "/v1/kv/?recurse"), "keys": r.told(keys, "/v1/kv/?keys"), "waiting": r.told(keys, "/v1/kv/?recurse&index=1&wait=10ms"), "cached": r.told(keys, "/v1/kv/?keys&cached"),
 			"get in a transaction": r.one(keys, "PUT", "/v1/txn", `[{"KV": {"Verb": "get", "Key": "NAME"}}]`),
 			"tree in a transaction": func(token string) []string {
-				_, text := r.askAs(token, "PUT", "/v1/txn", `[{"KV": {"Verb": "get-tree", "Key": ""}}]`)
+				_, text := r.askAs(token, "PUT", "/v1/txn", `[{"KV": {"Verb": "get-tree", "Key": "key"}}, {"KV": {"Verb": "get-tree", "Key": "o"}}]`)
 				return standing(keys, text)
 			},
 			"stream of rows": sent(r, kv.ListQuery, keys, kv.List{}), "stream of names": sent(r, kv.KeysQuery, keys, kv.Keys{}), "stream of one": sent(r, kv.GetQuery, keys, gets(keys)...),
