@@ -17,7 +17,7 @@ func replicating(t *testing.T, hcl string) (*Config, error) {
 }
 
 func TestReplicationOfKeys(t *testing.T) {
-	c, err := replicating(t, `
+	_, err := replicating(t, `
 		kv_replication { datacenter = "DC1" token = "s3cr3t-read" write_token = "s3cr3t-write"
 			prefix { source = "global/" exclude = ["global/tmp/"] }
 			prefix { source = "a/" destination = "" exclude = [] }
@@ -26,7 +26,7 @@ func TestReplicationOfKeys(t *testing.T) {
 	if err == nil {
 		t.Fatal("a destination that is all keys was taken beside others")
 	}
-	c, err = replicating(t, `
+	c, err := replicating(t, `
 		kv_replication { datacenter = "DC1" token = "s3cr3t-read" write_token = "s3cr3t-write"
 			prefix { source = "global/" exclude = ["global/tmp/"] }
 			prefix { source = "a/" destination = "b/" }
