@@ -113,6 +113,12 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := state.Open(newPets(), newPets()); err == nil || !strings.Contains(err.Error(), `two tables are called "pets"`) {
 		t.Errorf("two tables of one name: %v", err)
 	}
+	for _, name := range []string{"id", "", "colour"} {
+		colour := state.Index[pet]{Name: "colour"}
+		if _, err := state.Open(state.NewTable("x", func(*pet) string { return "" }, colour, state.Index[pet]{Name: name})); err == nil {
+			t.Errorf("an index called %q, beside id and colour, is accepted", name)
+		}
+	}
 	defer func() {
 		if recover() == nil {
 			t.Error("a table of what is no row is accepted")
@@ -124,7 +130,21 @@ func TestOpenRefuses(t *testing.T) {
 func TestMisuse(t *testing.T) {
 	z := newZoo(t)
 	for what, do := range map[string]func(){
-		"a write by a reader":  func() { z.pets.Insert(z.db.Read(), &pet{Name: "rex"}) },
+		"a write by a reader": func() { z.pets.Insert(z.db.Read(), &pet{Name: "rex"}) },
+		"a write after the commit": func() {
+			tx := z.db.Write(1)
+			tx.Commit()
+			z.pets.Insert(tx, &pet{Name: "rex"})
+		},
+		"a second commit": func() {
+			tx := z.db.Write(1)
+			tx.Commit()
+			tx.Commit()
+		},
+		"a table of another store": func() {
+			other := state.NewTable("others", func(p *pet) string { return p.Name })
+			other.Get(z.db.Read(), "rex")
+		},
 		"an unknown index":     func() { z.pets.First(z.db.Read(), "colour", "red") },
 		"a row without a name": func() { z.write(func(tx *state.Tx) { z.pets.Insert(tx, &pet{}) }) },
 	} {

@@ -34,7 +34,6 @@ var owners = map[string]struct {
 	"github.com/hashicorp/raft-boltdb": {[]string{"raftstore"}, "the rest of the house knows state.Log"},
 	"github.com/hashicorp/serf":        {[]string{"gossip"}, "the rest of the house knows member events"},
 	"github.com/hashicorp/memberlist":  {[]string{"gossip"}, "the rest of the house knows member events"},
-	"github.com/hashicorp/go-memdb":    {[]string{"state"}, "the rest of the house knows tables"},
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
 	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
