@@ -35,11 +35,11 @@ type heard struct {
 	identity
 	*spell
 	said *Resolution
-	at   time.Time // when that was true
+	at   time.Time // when that was true, by this agent's clock, which need not be right
 }
 
 func (h *heard) good() bool {
-	return h != nil && (h.said.ExpirationTime == 0 || time.Now().Before(h.said.ExpirationTime.Time()))
+	return h != nil && (h.said.Left == 0 || time.Since(h.at) < h.said.Left)
 }
 
 // A blanket is what holds for all tokens of which nothing can be heard.
@@ -150,8 +150,8 @@ func (r *Remote) take(said *Resolution) (*heard, error) {
 	}
 	at := time.Now().Add(-said.Age)
 	ttl := r.TTL - said.Age
-	if said.ExpirationTime != 0 {
-		ttl = min(ttl, time.Until(said.ExpirationTime.Time()))
+	if said.Left != 0 {
+		ttl = min(ttl, said.Left-said.Age)
 	}
 	return &heard{identity{ruling, said.AccessorID, Bearer{said.Description, said.CreateTime}}, newSpell(ttl), said, at}, nil
 }

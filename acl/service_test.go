@@ -438,6 +438,42 @@ func TestRemote(t *testing.T) {
 	})
 }
 
+// A token's end is by the clocks of the servers: an agent whose clock is wrong keeps answers as long as others do.
+func TestRemoteWithAWrongClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked, down := 0, false
+		end := time.Now().Add(-time.Hour).Add(time.Minute) // the servers' clocks are an hour behind this one's
+		r := &Remote{TTL: 30 * time.Second, Down: DownExtend, Context: t.Context(), Ask: func(context.Context, string) (*Resolution, error) {
+			if asked++; down {
+				return nil, state.ErrNoLeader
+			}
+			left := end.Sub(time.Now().Add(-time.Hour))
+			if left <= 0 {
+				return nil, ErrNotFound
+			}
+			return &Resolution{AccessorID: someID, Left: left}, nil
+		}}
+		for range 3 {
+			if _, err := r.Resolve(t.Context(), "x"); err != nil || asked != 1 {
+				t.Fatalf("%v, asked %d times", err, asked)
+			}
+		}
+		time.Sleep(31 * time.Second)
+		down = true
+		if _, err := r.Resolve(t.Context(), "x"); err != nil {
+			t.Errorf("while the servers are away: %v", err)
+		}
+		time.Sleep(30 * time.Second)
+		if _, err := r.Resolve(t.Context(), "x"); !errors.Is(err, state.ErrNoLeader) {
+			t.Errorf("after its end, while the servers are away: %v", err)
+		}
+		down = false
+		if _, err := r.Resolve(t.Context(), "x"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("after its end: %v", err)
+		}
+	})
+}
+
 const someID = "12345678-0000-4000-8000-000000000000"
 
 func BenchmarkResolve(b *testing.B) {

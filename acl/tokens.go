@@ -202,12 +202,12 @@ func (s *Authority) Reap(ctx context.Context) {
 
 // A Resolution is what needs to be known of a token where it is not.
 type Resolution struct {
-	AccessorID     string // "" is the anonymous token
-	ExpirationTime Moment
-	Policies       []*Policy `msg:"Policies,allownil"`
-	Description    string
-	CreateTime     Moment
-	Age            time.Duration // since all this was true
+	AccessorID  string    // "" is the anonymous token
+	Policies    []*Policy `msg:"Policies,allownil"`
+	Description string
+	CreateTime  Moment
+	Left        time.Duration // until the token's end, by the clock of the server, when all this was true; 0: it has no end
+	Age         time.Duration // since then
 }
 
 // Resolve tells another agent what the caller's token may do.
@@ -242,12 +242,16 @@ func (s *Authority) resolution(az Authorizer, datacenter string) (*Resolution, e
 	if id == "" {
 		id = AnonymousID
 	}
-	t := Tokens.Get(tx, id)
+	t, now := Tokens.Get(tx, id), time.Now()
 	switch {
 	case t == nil && id == AnonymousID:
 		return &Resolution{}, nil
-	case t == nil || t.Expired(time.Now()) || t.Local && datacenter != s.Datacenter:
+	case t == nil || t.Expired(now) || t.Local && datacenter != s.Datacenter:
 		return nil, ErrNotFound
 	}
-	return &Resolution{AccessorID: az.Accessor(), ExpirationTime: t.ExpirationTime, Policies: policiesOf(tx, &t.Grants, datacenter), Description: t.Description, CreateTime: t.CreateTime}, nil
+	said := &Resolution{AccessorID: az.Accessor(), Policies: policiesOf(tx, &t.Grants, datacenter), Description: t.Description, CreateTime: t.CreateTime}
+	if t.ExpirationTime != 0 {
+		said.Left = t.ExpirationTime.Time().Sub(now)
+	}
+	return said, nil
 }

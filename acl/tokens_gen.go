@@ -13,13 +13,6 @@ func (z *Resolution) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "AccessorID"
 	o = append(o, 0x86, 0xaa, 0x41, 0x63, 0x63, 0x65, 0x73, 0x73, 0x6f, 0x72, 0x49, 0x44)
 	o = msgp.AppendString(o, z.AccessorID)
-	// string "ExpirationTime"
-	o = append(o, 0xae, 0x45, 0x78, 0x70, 0x69, 0x72, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x54, 0x69, 0x6d, 0x65)
-	o, err = z.ExpirationTime.MarshalMsg(o)
-	if err != nil {
-		err = msgp.WrapError(err, "ExpirationTime")
-		return
-	}
 	// string "Policies"
 	o = append(o, 0xa8, 0x50, 0x6f, 0x6c, 0x69, 0x63, 0x69, 0x65, 0x73)
 	if z.Policies == nil { // allownil: if nil
@@ -48,6 +41,9 @@ func (z *Resolution) MarshalMsg(b []byte) (o []byte, err error) {
 		err = msgp.WrapError(err, "CreateTime")
 		return
 	}
+	// string "Left"
+	o = append(o, 0xa4, 0x4c, 0x65, 0x66, 0x74)
+	o = msgp.AppendDuration(o, z.Left)
 	// string "Age"
 	o = append(o, 0xa3, 0x41, 0x67, 0x65)
 	o = msgp.AppendDuration(o, z.Age)
@@ -76,12 +72,6 @@ func (z *Resolution) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			z.AccessorID, bts, err = msgp.ReadStringBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "AccessorID")
-				return
-			}
-		case "ExpirationTime":
-			bts, err = z.ExpirationTime.UnmarshalMsg(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ExpirationTime")
 				return
 			}
 		case "Policies":
@@ -131,6 +121,12 @@ func (z *Resolution) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "CreateTime")
 				return
 			}
+		case "Left":
+			z.Left, bts, err = msgp.ReadDurationBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Left")
+				return
+			}
 		case "Age":
 			z.Age, bts, err = msgp.ReadDurationBytes(bts)
 			if err != nil {
@@ -151,7 +147,7 @@ func (z *Resolution) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *Resolution) Msgsize() (s int) {
-	s = 1 + 11 + msgp.StringPrefixSize + len(z.AccessorID) + 15 + z.ExpirationTime.Msgsize() + 9 + msgp.ArrayHeaderSize
+	s = 1 + 11 + msgp.StringPrefixSize + len(z.AccessorID) + 9 + msgp.ArrayHeaderSize
 	for za0001 := range z.Policies {
 		if z.Policies[za0001] == nil {
 			s += msgp.NilSize
@@ -159,6 +155,6 @@ func (z *Resolution) Msgsize() (s int) {
 			s += z.Policies[za0001].Msgsize()
 		}
 	}
-	s += 12 + msgp.StringPrefixSize + len(z.Description) + 11 + z.CreateTime.Msgsize() + 4 + msgp.DurationSize
+	s += 12 + msgp.StringPrefixSize + len(z.Description) + 11 + z.CreateTime.Msgsize() + 5 + msgp.DurationSize + 4 + msgp.DurationSize
 	return
 }

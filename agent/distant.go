@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,9 +23,12 @@ type distant struct {
 	calls     room
 	streams   room
 	transfers room
-	dark      atomic.Bool  // all servers are out of reach; look is under way
-	spared    atomic.Int64 // when going round was last found not to help, in Unix time
+	dark      atomic.Bool // all servers are out of reach; look is under way
+	proving   proving
 	turned    *telemetry.Counter
+
+	searching sync.Mutex // guards way
+	way       *search    // nil: none has been looked for
 }
 
 // How much may be under way from one server to one datacenter. What is more is turned away at once.
@@ -54,6 +58,7 @@ func (r *room) leave() { r.n.Add(-1) }
 func newDistant(a *Agent, name string) *distant {
 	r := &distant{agent: a, name: name, roster: newRoster(a.id, a.wanDistance)}
 	r.roster.datacenter = name
+	r.proving.servers = map[string]*proof{}
 	r.calls.most, r.streams.most, r.transfers.most = callsMost, streamsMost, transfersMost
 	r.turned = a.metrics.Counter("rpc.cross-dc.shed", telemetry.Label{Name: "datacenter", Value: name})
 	route := *a.route
@@ -70,7 +75,13 @@ func (r *distant) deliver(ctx context.Context, repeatable bool, try attempt) err
 		return r.shed(&r.calls)
 	}
 	defer r.calls.leave()
-	return r.each(repeatable, func(t rpc.Target) error { return r.route.once(ctx, t, try) })
+	return r.each(repeatable, func(t rpc.Target) error {
+		return r.route.once(ctx, t, func(ctx context.Context, t rpc.Target) error {
+			doubt := time.AfterFunc(doubtAfter, func() { r.vigil(ctx, t) })
+			defer doubt.Stop()
+			return try(ctx, t)
+		})
+	})
 }
 
 // transfer lets do stream from or to one server after the other until it gets a connection.
@@ -85,12 +96,9 @@ func (r *distant) transfer(do func(choose func() (rpc.Target, bool)) error) erro
 // each is what deliver says, of attempts that somebody has made room for.
 func (r *distant) each(repeatable bool, try func(t rpc.Target) error) error {
 	lost := &lostError{r.name, nil}
-	if r.dark.Load() {
-		return lost
-	}
 	for range r.roster.all() {
 		t, ok := r.roster.best()
-		if !ok {
+		if !ok || r.dark.Load() {
 			break
 		}
 		err := try(t)
@@ -156,25 +164,37 @@ func (r *distant) look() {
 	for pause := lookMin; r.agent.ctx.Err() == nil; pause = min(2*pause, lookMax) {
 		changed := r.roster.next()
 		list := r.roster.all()
-		for _, t := range list {
-			if r.answers(t) {
-				r.roster.trust(t.ID)
-				return
-			}
-		}
-		if len(list) == 0 || !sleep(r.agent.ctx, changed, pause) {
+		if len(list) == 0 || r.anyAnswers(list) || !sleep(r.agent.ctx, changed, pause) {
 			return
 		}
 	}
 }
 
-// answers tells whether a server is in reach.
-func (r *distant) answers(t rpc.Target) bool {
+// anyAnswers tells whether a server answers. It asks all at once and returns with the first answer.
+func (r *distant) anyAnswers(list []rpc.Target) bool {
 	ctx, cancel := context.WithTimeout(r.agent.ctx, lookFor)
 	defer cancel()
+	answers := make(chan bool, len(list))
+	for _, t := range list {
+		go func() { answers <- r.answers(ctx, t) }()
+	}
+	for range list {
+		if <-answers {
+			return true
+		}
+	}
+	return false
+}
+
+// answers tells whether a server answers before ctx ends.
+func (r *distant) answers(ctx context.Context, t rpc.Target) bool {
 	_, err := r.route.pool.Call(ctx, t, rpc.Header{Datacenter: r.name, Hops: directly}, coordinate.NamesMethod.Name, nil)
 	var broken *rpc.ConnError
-	return !errors.As(err, &broken) && ctx.Err() == nil
+	if errors.As(err, &broken) || ctx.Err() != nil {
+		return false
+	}
+	r.roster.trust(t.ID)
+	return true
 }
 
 // call brings an encoded call to a server.

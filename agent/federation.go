@@ -130,10 +130,13 @@ func (f *federation) call(ctx context.Context, h rpc.Header, method string, args
 	if err != nil {
 		return nil, err
 	}
+	if from == through { // the other datacenter has found no way
+		r.suspect()
+	}
 	reply, err := r.call(ctx, h, method, args, kind)
 	var lost *lostError
 	if from == 0 && errors.As(err, &lost) {
-		err = f.around(r, err, func(hub *distant) error {
+		err = f.around(ctx, r, err, func(hub *distant) error {
 			round := h
 			round.Hops = through
 			var err error
@@ -144,32 +147,35 @@ func (f *federation) call(ctx context.Context, h rpc.Header, method string, args
 	return reply, err
 }
 
-// hubsMost bounds how many other datacenters are asked for a way.
-const hubsMost = 3
-
-// around tries a way through other datacenters, the nearest first. If none has one, that is not tried again for a moment, and
-// the error stays what it was.
-func (f *federation) around(to *distant, direct error, try func(hub *distant) error) error {
-	if now := time.Now().Unix(); to.spared.Load() == now {
-		return direct
+// around tries a way through another datacenter, and once more if that is none any more. If there is none, the error stays what
+// it was.
+func (f *federation) around(ctx context.Context, to *distant, direct error, try func(hub *distant) error) error {
+	for range 2 {
+		hub := to.seek().wait(ctx)
+		if hub == nil {
+			break
+		}
+		err := try(hub)
+		if rpc.CodeOf(err) != rpc.NoDatacenter {
+			return err
+		}
+		to.lose(hub)
 	}
-	tried := 0
+	return direct
+}
+
+// hubs are the nearest other datacenters that may know a way to one.
+func (f *federation) hubs(to *distant) []*distant {
+	var hubs []*distant
 	for _, name := range f.agent.datacenterNames() {
 		f.mu.Lock()
 		hub := f.others[name]
 		f.mu.Unlock()
-		if hub == nil || hub == to || hub.dark.Load() {
-			continue
-		}
-		if err := try(hub); rpc.CodeOf(err) != rpc.NoDatacenter {
-			return err
-		}
-		if tried++; tried == hubsMost {
-			break
+		if hub != nil && hub != to && !hub.dark.Load() && len(hubs) < hubsMost {
+			hubs = append(hubs, hub)
 		}
 	}
-	to.spared.Store(time.Now().Unix())
-	return direct
+	return hubs
 }
 
 // Fetch implements view.Source.
@@ -210,10 +216,13 @@ func (f *federation) stream(ctx context.Context, h rpc.Header, method string, ar
 	if err != nil {
 		return err
 	}
+	if from == through {
+		r.suspect()
+	}
 	err = r.stream(ctx, h, method, args, deliver)
 	var lost *lostError
 	if from == 0 && errors.As(err, &lost) {
-		err = f.around(r, err, func(hub *distant) error {
+		err = f.around(ctx, r, err, func(hub *distant) error {
 			round := h
 			round.Hops = through
 			return hub.stream(ctx, round, method, args, deliver)
@@ -236,8 +245,7 @@ func (f *federation) restore(ctx context.Context, h rpc.Header, archive io.Reade
 	})
 }
 
-// transfer lets a server of another datacenter have or give an archive. It goes through a third one if there is no other way. As
-// what has been streamed cannot be had again, a way is tried with a small call first.
+// transfer lets a server of another datacenter have or give an archive. It goes through a third one if there is no other way.
 func (f *federation) transfer(ctx context.Context, h rpc.Header, do func(r *router, choose func() (rpc.Target, bool), h rpc.Header) error) error {
 	from := h.Hops
 	r, err := f.find(&h)
@@ -252,21 +260,16 @@ func (f *federation) transfer(ctx context.Context, h rpc.Header, do func(r *rout
 	if from != 0 || !errors.As(err, &lost) {
 		return err
 	}
-	var outcome error
-	err = f.around(r, err, func(hub *distant) error {
-		round := h
-		round.Hops = through
-		_, err := hub.call(ctx, round, coordinate.NamesMethod.Name, nil, rpc.Traits{Repeatable: true})
-		if rpc.CodeOf(err) == rpc.NoDatacenter {
-			return err
-		}
-		outcome = by(hub, round)
-		return nil
-	})
-	if err != nil {
+	hub := r.seek().wait(ctx)
+	if hub == nil {
 		return err
 	}
-	return outcome
+	h.Hops = through
+	err = by(hub, h)
+	if rpc.CodeOf(err) == rpc.NoDatacenter {
+		r.lose(hub) // what has been streamed cannot be had again, so no other way is tried
+	}
+	return err
 }
 
 // wanDistance is how far a server of another datacenter is, as far as that is known.

@@ -8,6 +8,7 @@ import (
 	"lictor/ca"
 	"lictor/gossip"
 	"lictor/kv"
+	"lictor/pace"
 )
 
 // A duty is what only the leader does, from the moment it leads until its context ends.
@@ -28,8 +29,8 @@ func (s *server) duties() []duty {
 		{"remove expired tokens", s.services.acl.Reap},
 		{"end keys", s.services.kv.Expiry.Run},
 		{"make backups", s.backUp},
-		{"copy ACLs", s.copyACLs},
-		{"copy configuration entries", s.copyEntries},
+		{"copy ACLs", s.acls.Run},
+		{"copy configuration entries", s.entries.Run},
 		{"copy keys of other datacenters", s.services.replicas.Run},
 	}
 }
@@ -38,9 +39,7 @@ func (s *server) duties() []duty {
 // ends.
 func (s *server) lead(ctx context.Context, ready func()) {
 	for s.establish(ctx) != nil {
-		select {
-		case <-time.After(retryDuty):
-		case <-ctx.Done():
+		if pace.Rest(ctx, retryDuty) != nil {
 			return
 		}
 	}
@@ -86,11 +85,10 @@ func (s *server) establish(ctx context.Context) error {
 		a.log.Error("failed to store the configuration of autopilot", "error", err)
 		return err
 	}
-	if a.primary() != "" {
-		return a.saveKeyrings()
-	}
-	if err := s.services.entry.Ensure(ctx, a.cfg.Mesh.ConfigEntries.Bootstrap); err != nil { // it does not agree with what is there: not worth a cluster without a leader
-		a.log.Error("failed to write a configuration entry of config_entries.bootstrap", "error", err)
+	if a.primary() == "" {
+		if err := s.services.entry.Ensure(ctx, a.cfg.Mesh.ConfigEntries.Bootstrap); err != nil { // it does not agree with what is there: not worth a cluster without a leader
+			a.log.Error("failed to write a configuration entry of config_entries.bootstrap", "error", err)
+		}
 	}
 	return a.saveKeyrings()
 }

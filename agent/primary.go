@@ -111,17 +111,3 @@ func (s *server) openCopies() {
 		authority.Copying = s.acls.Status
 	}
 }
-
-// copyEntries copies configuration entries from the primary datacenter: a duty of the leader.
-func (s *server) copyEntries(ctx context.Context) {
-	if s.entries != nil {
-		s.entries.Run(ctx)
-	}
-}
-
-// copyACLs copies policies, roles and tokens from the primary datacenter: a duty of the leader.
-func (s *server) copyACLs(ctx context.Context) {
-	if s.acls != nil {
-		s.acls.Run(ctx)
-	}
-}

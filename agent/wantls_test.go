@@ -5,7 +5,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 )
 
 // overTLS is the configuration of a server whose WAN gossip travels over TLS.
@@ -79,10 +78,13 @@ func TestWANTransportsMix(t *testing.T) {
 		}
 		all = append(all, start(t, t.TempDir(), hcl...))
 	}
-	for range 2 { // they stay so for longer than a probe and a suspicion would take
-		for _, s := range all {
-			s.eventually("all see all", func() bool { return s.seen() == 3 })
+	for _, s := range all {
+		s.eventually("all see all", func() bool { return s.seen() == 3 })
+		s.eventually("everybody has answered a probe of everybody", func() bool { return strings.Count(s.get("/v1/coordinate/datacenters"), `"Coord"`) == 3 })
+	}
+	for _, s := range all {
+		if s.seen() != 3 || strings.Contains(s.log.String(), "Suspect") {
+			t.Errorf("somebody is taken for dead: %s", s.get("/v1/agent/members?wan=1"))
 		}
-		time.Sleep(3 * time.Second)
 	}
 }

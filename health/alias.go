@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lictor/catalog"
+	"lictor/pace"
 )
 
 // What alias checks say, and how long they wait before they ask again after an error.
@@ -59,7 +60,7 @@ func (s *Scheduler) follow(e *entry) {
 		state, err := s.conf.Alias.Aliased(e.ctx, q)
 		if err != nil {
 			s.reportAlias(e, failed(err))
-			pause(e.ctx, retry)
+			_ = pace.Rest(e.ctx, retry) // its end is seen above
 			retry = min(2*retry, aliasRetryMax)
 			continue
 		}
@@ -101,14 +102,4 @@ func (q AliasQuery) judge(state AliasState) result {
 		}
 	}
 	return r
-}
-
-// pause waits for d, or until ctx is done.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

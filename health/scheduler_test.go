@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lictor/catalog"
+	"lictor/pace"
 )
 
 // A probe is a prober of a test.
@@ -126,7 +127,7 @@ func TestNeverOverlapsItself(t *testing.T) {
 			if running > 1 {
 				t.Error("the check overlaps itself")
 			}
-			pause(ctx, 5*time.Second)
+			_ = pace.Rest(ctx, 5*time.Second)
 			running--
 			return passing("")
 		})
@@ -151,7 +152,7 @@ func TestConcurrentRunsAreBounded(t *testing.T) {
 				runs[i]++
 				most = max(most, running)
 				mu.Unlock()
-				pause(ctx, time.Second)
+				_ = pace.Rest(ctx, time.Second)
 				mu.Lock()
 				running--
 				mu.Unlock()

@@ -1,5 +1,5 @@
-// Package pace bounds how many reads and writes there may be in a second, altogether and from each source. It knows
-// nothing of what is read or written, or of what becomes of those that are too many.
+// Package pace bounds how many reads and writes there may be in a second, altogether and from each source, and has the
+// rest between two attempts. It knows nothing of what is read or written, or of what becomes of those that are too many.
 package pace
 
 import (

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"lictor/pace"
 	"lictor/rpc"
 	"lictor/state"
 	"lictor/telemetry"
@@ -79,8 +80,11 @@ func (c *Copier[Z]) Status() Status {
 	return s
 }
 
-// Run copies until ctx ends.
+// Run copies until ctx ends. A nil Copier has nothing to copy.
 func (c *Copier[Z]) Run(ctx context.Context) {
+	if c == nil {
+		return
+	}
 	c.begin()
 	defer c.note(func(s *Status) {
 		*s = Status{LastSuccess: s.LastSuccess, LastError: s.LastError, LastErrorMessage: s.LastErrorMessage}
@@ -98,7 +102,7 @@ func (c *Copier[Z]) Run(ctx context.Context) {
 			retry = retryMin
 		}
 		c.report(err)
-		rest(ctx, pause/2+rand.N(pause))
+		_ = pace.Rest(ctx, pause/2+rand.N(pause)) // its end is seen above
 	}
 }
 
@@ -135,16 +139,6 @@ func (c *Copier[Z]) report(err error) {
 			s.LastSuccess = now
 		}
 	})
-}
-
-// rest waits for a pause to pass, or for the end of ctx.
-func rest(ctx context.Context, pause time.Duration) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // forget lets the next round find out what is here.

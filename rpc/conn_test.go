@@ -82,6 +82,42 @@ func TestSilence(t *testing.T) {
 	})
 }
 
+// Who is there is reached, whatever becomes of its calls; who is not is waited for as long as the caller likes.
+func TestReach(t *testing.T) {
+	inWaiting(t, setup{pool: rpc.PoolConfig{Idle: time.Hour}}, func(p *pair, _ chan error) {
+		for range 3 { // a new connection, and one that is there
+			within(p, 0, func() {
+				if err := p.pool.Reach(p.Context(), p.target); err != nil {
+					p.Error(err)
+				}
+			})
+		}
+		caller := p.pending(p.Context())
+		p.network.cut()
+		var asking sync.WaitGroup
+		for range 3 {
+			asking.Go(func() {
+				ctx, cancel := context.WithTimeout(p.Context(), time.Second)
+				defer cancel()
+				if err := p.pool.Reach(ctx, p.target); !errors.Is(err, context.DeadlineExceeded) {
+					p.Errorf("over a connection that is cut: %v", err)
+				}
+			})
+		}
+		asking.Wait()
+		asking.Go(func() {
+			if err := p.pool.Reach(p.Context(), p.target); err != nil {
+				p.Errorf("after a new connection was made: %v", err)
+			}
+		})
+		synctest.Wait()
+		p.pool.Forget(p.target)
+		lost(p, <-caller, true)
+		asking.Wait()
+		lost(p, p.pool.Reach(p.Context(), rpc.Target{Address: "nobody:1"}), false)
+	})
+}
+
 // A server does not keep connections whose other side is gone, though they have no calls.
 func TestSilentCallerIsDropped(t *testing.T) {
 	inPair(t, echoes(nil), setup{pool: rpc.PoolConfig{Idle: time.Hour}, limits: rpc.Limits{MaxConnsPerClient: 1}}, func(p *pair) {

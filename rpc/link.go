@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -24,9 +25,10 @@ type link struct {
 	frames  *frameReader
 	out     *outbox
 	side    side
-	every   time.Duration // of the timer
-	written chan struct{} // closed when the writer has ended
-	heard   atomic.Bool   // something has been read since the last tick
+	every   time.Duration                 // of the timer
+	written chan struct{}                 // closed when the writer has ended
+	heard   atomic.Bool                   // something has been read since the last tick
+	ear     atomic.Pointer[chan struct{}] // closed, and replaced by nil, when something is read; nil if nobody listens
 	watch   watch
 
 	mu    sync.Mutex  // guards what follows
@@ -39,6 +41,9 @@ func newLink(conn net.Conn, frames *frameReader, out *outbox, every time.Duratio
 	frames.heard = func() {
 		if !l.heard.Load() {
 			l.heard.Store(true)
+		}
+		if ear := l.ear.Load(); ear != nil && l.ear.CompareAndSwap(ear, nil) {
+			close(*ear)
 		}
 	}
 	return l
@@ -87,6 +92,35 @@ func (l *link) receive(f frame) error {
 		return nil
 	default:
 		return l.side.receive(f)
+	}
+}
+
+// listen returns what is closed when something is read.
+func (l *link) listen() <-chan struct{} {
+	fresh := make(chan struct{})
+	for {
+		if ear := l.ear.Load(); ear != nil {
+			return *ear
+		}
+		if l.ear.CompareAndSwap(nil, &fresh) {
+			return fresh
+		}
+	}
+}
+
+// reach blocks until the other side has shown that it is there, asked by a ping, or returns errGone.
+func (l *link) reach(ctx context.Context) error {
+	heard := l.listen()
+	if l.out.control(kindPing, 0, nil) != nil {
+		return errGone
+	}
+	select {
+	case <-heard:
+		return nil
+	case <-l.written:
+		return errGone
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -117,6 +117,24 @@ func (p *Pool) Stream(ctx context.Context, t Target, h Header, method string, ar
 	}
 }
 
+// Reach blocks until t shows that it is there: by anything that comes on the connection that there is, or by its hello on a new
+// one. It returns a ConnError if there is no way to connect, and the error of ctx when ctx ends first. It says nothing about
+// calls: who is in reach may take as long as it likes to answer them.
+func (p *Pool) Reach(ctx context.Context, t Target) error {
+	for {
+		pe, err := p.peer(ctx, t)
+		if err != nil {
+			return err
+		}
+		err = pe.conn.link.reach(ctx)
+		if errors.Is(err, errGone) {
+			p.remove(pe)
+			continue
+		}
+		return err
+	}
+}
+
 // peer returns the peer of t when its connection is there.
 func (p *Pool) peer(ctx context.Context, t Target) (*peer, error) {
 	p.mu.RLock()

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"lictor/pace"
 )
 
 // A Source answers questions about an agent's state, in the terms of the HTTP API.
@@ -72,7 +74,7 @@ func (w *Watch) Next(ctx context.Context) (Change, error) {
 	for {
 		known := q.Index > 0 || q.Hash != ""
 		if w.delivered && !known {
-			if err := pause(ctx, unindexedPause); err != nil {
+			if err := pace.Rest(ctx, unindexedPause); err != nil {
 				return Change{}, err
 			}
 		}
@@ -126,7 +128,7 @@ func (w *Watch) Run(ctx context.Context, handle func(Change) error, failed func(
 		}
 		if err != nil {
 			failed(err, wait)
-			if err := pause(ctx, wait); err != nil {
+			if err := pace.Rest(ctx, wait); err != nil {
 				return err
 			}
 			wait = min(2*wait, lastRetry)
@@ -137,17 +139,6 @@ func (w *Watch) Run(ctx context.Context, handle func(Change) error, failed func(
 		if err := handle(change); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

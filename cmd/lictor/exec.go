@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lictor/cmd/lictor/client"
+	"lictor/pace"
 )
 
 // execOptions are the flags of exec.
@@ -197,7 +198,7 @@ func (x *execution) publish(ctx context.Context) error {
 		return x.ended(ctx, "Failed to create job file", err)
 	}
 	x.say("Uploaded remote execution spec")
-	if err := sleep(ctx, x.options.waitCopied); err != nil {
+	if err := pace.Rest(ctx, x.options.waitCopied); err != nil {
 		return x.ended(ctx, "Interrupted", err)
 	}
 	call, err := json.Marshal(map[string]string{"Prefix": x.options.prefix, "Session": x.session})
@@ -240,16 +241,5 @@ func (x *execution) clean(ctx context.Context) error {
 func (x *execution) say(format string, args ...any) {
 	if x.options.verbose {
 		x.console.printf("--> "+format+"\n", args...)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // A prepared query looks in other datacenters for what its own does not have, from each kind of agent, and comes home as
@@ -69,4 +71,61 @@ func TestPreparedQueriesFailOver(t *testing.T) {
 			})
 		}
 	})
+}
+
+// When all machines of a datacenter lose power, prepared queries are answered from the next one within two probes of the WAN's
+// gossip, however many servers there were and however many other datacenters might know a way.
+func TestFailoverWithinTwoProbes(t *testing.T) {
+	const probes = 2 * 5 * time.Second
+	for _, servers := range []int{1, 3} {
+		t.Run(fmt.Sprint(servers, " servers each"), func(t *testing.T) {
+			Federate(t, 4, servers, 1, "", func(f *Federation) {
+				for _, dc := range []int{2, 3} {
+					body := fmt.Sprintf(`{"Node": "ext%d", "Address": "10.9.9.9", "Service": {"Service": "web", "Port": 80}}`, dc)
+					if a := f.DC(dc).Leader().Ask("PUT", "/v1/catalog/register", body); !a.OK() {
+						t.Fatalf("%d %s", a.Status, a.Body)
+					}
+				}
+				query := `{"Name": "q", "Service": {"Service": "web", "Failover": {"Datacenters": ["dc2", "dc3"]}}}`
+				if a := f.DC(1).Leader().Ask("POST", "/v1/query", query); !a.OK() {
+					t.Fatalf("%d %s", a.Status, a.Body)
+				}
+				for _, n := range f.DC(1).Running() {
+					f.DC(1).Eventually("the query gives what is near", func() bool { return strings.Contains(n.Get("/v1/query/q/execute"), `"ext2"`) })
+				}
+				for _, n := range f.DC(2).Running() {
+					f.DC(2).Cut(n)
+				}
+				var asking sync.WaitGroup
+				var mu sync.Mutex // guards longest
+				var longest time.Duration
+				for _, n := range f.DC(1).Running() {
+					for i := range 50 { // at all times, not only when it is noticed
+						asking.Go(func() {
+							f.DC(1).Sleep(time.Duration(i) * 200 * time.Millisecond)
+							begun := time.Now()
+							a := n.Ask("GET", "/v1/query/q/execute", "")
+							took := time.Since(begun)
+							mu.Lock()
+							longest = max(longest, took)
+							mu.Unlock()
+							if !strings.Contains(a.Body, `"ext3"`) || took > probes-2*time.Second {
+								t.Errorf("%s asks %s after the loss: after %s %d %s", n.Name, time.Duration(i)*200*time.Millisecond, took, a.Status, a.Body)
+							}
+						})
+					}
+				}
+				asking.Wait()
+				t.Logf("the longest query took %s", longest)
+				begun := time.Now()
+				f.Net.HealAll()
+				for _, n := range f.DC(1).Running() {
+					f.DC(1).Eventually("the query comes back", func() bool { return strings.Contains(n.Get("/v1/query/q/execute"), `"ext2"`) })
+				}
+				if took := time.Since(begun); took > probes {
+					t.Errorf("the query is back after %s", took)
+				}
+			})
+		})
+	}
 }

@@ -396,7 +396,7 @@ func TestAPreparedQueryLeavesALostDatacenter(t *testing.T) {
 		if a := f.DC(1).Leader().Ask("POST", "/v1/query", body); !a.OK() {
 			t.Fatal(a.Body)
 		}
-		const within = 12 * time.Second // a silent connection is dead after eight seconds at most, and then one dial has three
+		const within = 10 * time.Second // two probes of the WAN's gossip
 		answered := func(node string) {
 			t.Helper()
 			begun := time.Now()

@@ -219,8 +219,16 @@ func TestTokensOfThePrimaryWithoutCopies(t *testing.T) {
 							t.Errorf("%s at %s: %d", unknown, n.Name, got)
 						}
 					}
-					if a := n.Ask("GET", "/v1/acl/token/self?dc=dc1&token="+secret, ""); !a.OK() || !strings.Contains(a.Body, accessor) {
-						t.Errorf("%s: %d %s", n.Name, a.Status, a.Body)
+					for _, dc := range []string{"", "dc=dc1&"} { // who owns a token need not know where it is kept
+						if a := n.Ask("GET", "/v1/acl/token/self?"+dc+"token="+secret, ""); !a.OK() || !strings.Contains(a.Body, accessor) {
+							t.Errorf("%s with %q: %d %s", n.Name, dc, a.Status, a.Body)
+						}
+					}
+					if a := n.Ask("GET", "/v1/acl/token/self?dc=dc2&token="+secret, ""); a.Status != http.StatusForbidden {
+						t.Errorf("%s shows a token that is not kept there: %d %s", n.Name, a.Status, a.Body)
+					}
+					if a := n.Ask("GET", "/v1/acl/token/self?token="+local, ""); a.Status != http.StatusForbidden {
+						t.Errorf("%s shows a token that is good nowhere else: %d %s", n.Name, a.Status, a.Body)
 					}
 					if a := n.Ask("PUT", "/v1/acl/token", `{"Local": true}`); a.Status != 500 || a.Body != "Local tokens are disabled" {
 						t.Errorf("%s: %d %s", n.Name, a.Status, a.Body)
