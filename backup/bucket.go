@@ -26,9 +26,6 @@ type BucketConfig struct {
 	KMSKey                 string
 }
 
-// partSize is how much of an archive is in memory at once. A multipart upload has ten thousand parts at most: 160 GB.
-const partSize = 16 << 20
-
 // copySize is how much of an object a bucket copies in one request: 5 GiB.
 const copySize = 5 << 30
 
@@ -109,7 +106,7 @@ func (b *Bucket) sealed() (encrypt.ServerSide, error) {
 	return nil, nil
 }
 
-// Put implements Store: the archive is sent in parts, which become one object at the end.
+// Put implements Store: the archive is sent as it is made, and becomes an object when it is whole.
 func (b *Bucket) Put(ctx context.Context, name string, write func(io.Writer) error) (int64, error) {
 	sealed, err := b.sealed()
 	if err != nil {
@@ -121,15 +118,14 @@ func (b *Bucket) Put(ctx context.Context, name string, write func(io.Writer) err
 		defer close(done)
 		err := write(w)
 		if err != nil {
-			err = fmt.Errorf("make the archive: %w", err) // the library takes a bare end of file for the end of the archive
+			err = fmt.Errorf("make the archive: %w", err) // a bare end of file would be the end of the archive
 		}
 		w.CloseWithError(err)
 	}()
-	info, err := b.client.PutObject(ctx, b.conf.Bucket, b.key(name), r, -1,
-		minio.PutObjectOptions{ContentType: "application/gzip", PartSize: partSize, NumThreads: 1, ServerSideEncryption: sealed})
+	size, err := upload{core: minio.Core{Client: b.client}, bucket: b.conf.Bucket, key: b.key(name), sealed: sealed}.send(ctx, r)
 	r.CloseWithError(errors.New("the upload has ended"))
 	<-done
-	return info.Size, err
+	return size, err
 }
 
 // Open implements Store.

@@ -1,12 +1,14 @@
 package backup_test
 
 import (
-	"bufio"
+	"context"
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,7 +34,8 @@ type fakeS3 struct {
 	mu      sync.Mutex // guards what follows
 	objects map[string][]byte
 	parts   map[string]map[int][]byte // by upload
-	largest int                       // part
+	largest int                       // body
+	taken   int                       // parts
 	refused int
 }
 
@@ -76,28 +79,25 @@ func signed(r *http.Request) bool {
 	return hmac.Equal([]byte(hex.EncodeToString(mac(key, text))), []byte(fields["Signature"]))
 }
 
-// content reads a body, which may come in chunks with signatures of their own.
-func content(r *http.Request) ([]byte, error) {
-	if !strings.HasPrefix(r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
-		return io.ReadAll(r.Body)
+// content reads a body whose digests a request names. Like some services it knows no bodies in chunks that are signed one by
+// one, and no checksums beside the digests.
+func content(r *http.Request) (b []byte, refusal string) {
+	for name := range r.Header {
+		if strings.HasPrefix(name, "X-Amz-Checksum") || name == "X-Amz-Trailer" || name == "X-Amz-Sdk-Checksum-Algorithm" {
+			return nil, "NotImplemented"
+		}
 	}
-	var all []byte
-	for in := bufio.NewReader(r.Body); ; {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return nil, err
-		}
-		text, _, _ := strings.Cut(strings.TrimSpace(line), ";")
-		n, err := strconv.ParseInt(text, 16, 32)
-		if err != nil || n == 0 {
-			return all, err
-		}
-		chunk := make([]byte, n+2)
-		if _, err := io.ReadFull(in, chunk); err != nil {
-			return nil, err
-		}
-		all = append(all, chunk[:n]...)
+	b, err := io.ReadAll(r.Body)
+	sum, md := sha256.Sum256(b), md5.Sum(b)
+	switch {
+	case err != nil:
+		return nil, "IncompleteBody"
+	case r.Header.Get("X-Amz-Content-Sha256") != hex.EncodeToString(sum[:]):
+		return nil, "XAmzContentSHA256Mismatch"
+	case r.Header.Get("Content-Md5") != base64.StdEncoding.EncodeToString(md[:]):
+		return nil, "BadDigest"
 	}
+	return b, ""
 }
 
 func etag(b []byte) string { return fmt.Sprintf("%q", fmt.Sprintf("%x", md5.Sum(b))) }
@@ -132,14 +132,15 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.objects[key] = b
 		fmt.Fprintf(w, "<CopyObjectResult><ETag>%s</ETag></CopyObjectResult>", etag(b))
 	case r.Method == http.MethodPut:
-		b, err := content(r)
-		if err != nil {
-			fail(w, http.StatusBadRequest, "IncompleteBody")
+		b, refusal := content(r)
+		if refusal != "" {
+			fail(w, http.StatusBadRequest, refusal)
 			return
 		}
 		f.largest = max(f.largest, len(b))
 		if n, err := strconv.Atoi(q.Get("partNumber")); err == nil {
 			f.parts[key][n] = b
+			f.taken++
 		} else {
 			f.objects[key] = b
 		}
@@ -202,26 +203,28 @@ func openBucket(t *testing.T, url, secret string) *backup.Bucket {
 
 // What is larger than a part goes in several, and comes back as it was.
 func TestBucketTakesPartsOneByOne(t *testing.T) {
-	f, s := startS3(t)
-	store := openBucket(t, s.URL, secretKey)
-	const size = 20 << 20
-	n, err := store.Put(t.Context(), "a", func(w io.Writer) error {
-		_, err := io.CopyN(w, zeros{}, size)
-		return err
-	})
-	if err != nil || n != size {
-		t.Fatalf("wrote %d bytes: %v", n, err)
-	}
-	r, err := store.Open(t.Context(), "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if back, err := io.Copy(io.Discard, r); back != size || err != nil {
-		t.Errorf("read %d bytes: %v", back, err)
-	}
-	if f.largest > 16<<20 {
-		t.Errorf("a part of %d bytes", f.largest)
+	const part = 16 << 20
+	for size, parts := range map[int64]int{0: 0, 1: 0, part - 1: 0, part: 1, part + 1: 2, 2 * part: 2} {
+		f, s := startS3(t)
+		store := openBucket(t, s.URL, secretKey)
+		n, err := store.Put(t.Context(), "a", func(w io.Writer) error {
+			_, err := io.CopyN(w, zeros{}, size)
+			return err
+		})
+		if err != nil || n != size {
+			t.Fatalf("wrote %d bytes of %d: %v", n, size, err)
+		}
+		r, err := store.Open(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := io.Copy(io.Discard, r); back != size || err != nil {
+			t.Errorf("read %d bytes of %d: %v", back, size, err)
+		}
+		r.Close()
+		if f.largest > part || f.taken != parts {
+			t.Errorf("%d bytes went in %d parts, not %d, of at most %d bytes", size, f.taken, parts, f.largest)
+		}
 	}
 }
 
@@ -250,6 +253,22 @@ func TestFailedArchiveLeavesNothingInTheBucket(t *testing.T) {
 	if err == nil || len(f.objects) > 0 || len(f.parts) > 0 {
 		t.Errorf("%v; %d objects, %d uploads are there", err, len(f.objects), len(f.parts))
 	}
+}
+
+// Parts of an upload that was given up cost their owner for ever: nobody lists them.
+func TestUploadThatIsGivenUpLeavesNothingInTheBucket(t *testing.T) {
+	f, s := startS3(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := openBucket(t, s.URL, secretKey).Put(ctx, "a", func(w io.Writer) error {
+		w.Write(make([]byte, 33<<20)) // two parts are there, and a third one has begun
+		cancel()
+		_, err := w.Write(make([]byte, 33<<20))
+		return err
+	})
+	if f.mu.Lock(); !errors.Is(err, context.Canceled) || f.taken == 0 || len(f.objects) > 0 || len(f.parts) > 0 {
+		t.Errorf("%v; %d parts were taken, %d objects, %d uploads are there", err, f.taken, len(f.objects), len(f.parts))
+	}
+	f.mu.Unlock()
 }
 
 func TestEndpoints(t *testing.T) {
