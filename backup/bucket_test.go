@@ -7,13 +7,17 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +40,8 @@ type fakeS3 struct {
 	parts   map[string]map[int][]byte // by upload
 	largest int                       // body
 	taken   int                       // parts
-	refused int
+	refused string                    // code of the refusal of requests that are signed well
+	wrong   int                       // signatures
 }
 
 func startS3(t *testing.T) (*fakeS3, *httptest.Server) {
@@ -112,8 +117,12 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !signed(r) {
-		f.refused++
+		f.wrong++
 		fail(w, http.StatusForbidden, "SignatureDoesNotMatch")
+		return
+	}
+	if f.refused != "" {
+		fail(w, http.StatusForbidden, f.refused)
 		return
 	}
 	q, key := r.URL.Query(), strings.TrimPrefix(r.URL.Path, "/")
@@ -239,8 +248,68 @@ func TestBucketRefusesAWrongKeyAndDoesNotTellIt(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), wrong) || strings.Contains(err.Error(), accessKey) {
 		t.Errorf("error is %v", err)
 	}
-	if f.refused == 0 || len(f.objects) > 0 {
-		t.Errorf("%d requests were refused, %d objects are there", f.refused, len(f.objects))
+	if f.wrong == 0 || len(f.objects) > 0 {
+		t.Errorf("%d requests were refused, %d objects are there", f.wrong, len(f.objects))
+	}
+}
+
+// An error names the key of the configuration to look at.
+func TestBucketErrorsNameTheKeyToLookAt(t *testing.T) {
+	one := func(w io.Writer) error { _, err := w.Write([]byte("x")); return err }
+	f, s := startS3(t)
+	said := func(store *backup.Bucket) string {
+		_, err := store.Put(t.Context(), "a", one)
+		return fmt.Sprint(err)
+	}
+	for code, key := range map[string]string{"NoSuchBucket": "s3_bucket", "InvalidAccessKeyId": "access_key_id", "AccessDenied": "access_key_id",
+		"AuthorizationHeaderMalformed": "s3_region"} {
+		f.refused = code
+		if got := said(openBucket(t, s.URL, secretKey)); !strings.Contains(got, `bucket "vault": `) || !strings.Contains(got, code+": look at "+key) {
+			t.Errorf("%s: %s", code, got)
+		}
+		if _, err := openBucket(t, s.URL, secretKey).List(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: a listing says %v", code, err)
+		}
+	}
+	f.refused = ""
+	if got := said(openBucket(t, s.URL, "wrong")); !strings.Contains(got, "SignatureDoesNotMatch: look at secret_access_key") {
+		t.Errorf("wrong key: %s", got)
+	}
+	s.Close()
+	if got := said(openBucket(t, s.URL, secretKey)); !strings.Contains(got, "look at s3_endpoint") {
+		t.Errorf("nobody there: %s", got)
+	}
+}
+
+// A service of one's own may have a certificate from an authority of one's own.
+func TestBucketTrustsAnAuthorityOfItsOwn(t *testing.T) {
+	f := &fakeS3{objects: map[string][]byte{}, parts: map[string]map[int][]byte{}}
+	s := httptest.NewTLSServer(f)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(s.Close)
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(file, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf := backup.BucketConfig{Bucket: "vault", Region: region, Endpoint: s.URL, AccessKey: accessKey, SecretKey: secretKey, PathStyle: true}
+	for path, want := range map[string]string{"": "look at s3_ca_file", file: ""} {
+		conf.CAFile = path
+		b, err := backup.OpenBucket(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		_, err = b.Put(t.Context(), "a", func(w io.Writer) error { _, err := w.Write([]byte("x")); return err })
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("with %q: %v", path, err)
+		}
+	}
+	for path, text := range map[string]string{file + ".no": "no such file", "bucket_test.go": "holds no certificate"} {
+		conf.CAFile = path
+		if _, err := backup.OpenBucket(conf); err == nil || !strings.HasPrefix(err.Error(), "s3_ca_file: ") || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
 
