@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -30,6 +31,7 @@ type twin struct {
 	token   string
 	before  func(method string) // is called before each call
 	newer   bool                // the primary datacenter is of a version that knows more of each row
+	body    []byte              // what the primary datacenter says that each row is; nil is the truth
 }
 
 // Apply implements state.Log, and counts.
@@ -61,8 +63,16 @@ func (w *twin) Call(ctx context.Context, h rpc.Header, method string, args, repl
 	if err != nil {
 		return err
 	}
-	if err := rpc.Decode(answer, reply); err != nil || !w.newer {
+	if err := rpc.Decode(answer, reply); err != nil {
 		return err
+	}
+	if rows, ok := reply.(**replica.Rows); ok && w.body != nil {
+		for i := range (*rows).Rows {
+			(*rows).Rows[i].Body = w.body
+		}
+	}
+	if !w.newer {
+		return nil
 	}
 	switch r := reply.(type) {
 	case **replica.Listing:
@@ -206,6 +216,23 @@ func TestCopiesOfANewerVersion(t *testing.T) {
 		}
 		if after := w.writes.Load(); after != before {
 			t.Errorf("%d writes without a change", after-before)
+		}
+	})
+}
+
+// Lengths that a primary datacenter claims are not believed.
+func TestCopiesThatLie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTwin(t)
+		w.primary.policy("p", "")
+		w.body = append(msgp.AppendString([]byte{0x81}, "Datacenters"), 0xdd, 1, 0, 0, 0)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if s := w.during(func() { time.Sleep(time.Minute) }); !strings.Contains(s.LastErrorMessage, "a row that cannot be read") {
+			t.Errorf("%+v", s)
+		}
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 64<<20 {
+			t.Errorf("%d MiB were made room for", (after.TotalAlloc-before.TotalAlloc)>>20)
 		}
 	})
 }
