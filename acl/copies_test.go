@@ -357,3 +357,74 @@ func TestTokensOfASecondary(t *testing.T) {
 		t.Error("an auth method has taken with it what another one has made, or left what it has made itself")
 	}
 }
+
+// A laggard is the log of a server that has not applied what the leader has, until it is asked for what is fresh.
+type laggard struct {
+	state.Log
+	behind    *state.DB
+	refreshed bool
+	failing   bool // there is no leader
+}
+
+func (l *laggard) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
+	if l.failing {
+		<-ctx.Done()
+		return state.ReadMeta{}, ctx.Err()
+	}
+	l.refreshed = true
+	return l.Log.Fresh(ctx, opts)
+}
+
+func (l *laggard) DB() *state.DB {
+	if l.refreshed {
+		return l.Log.DB()
+	}
+	return l.behind
+}
+
+// A local token that was made a moment ago is a local one at each server, so that neither it nor what changes it goes elsewhere.
+func TestLocalTokensOfThisMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSecondary(t)
+		h.root = AllowAll()
+		behind, err := state.NewLocal(1000, Tables()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine := h.token(Token{Local: true})
+		follower := func() (*laggard, *Authority, *rpc.Registry[Authorizer]) {
+			log := &laggard{Log: h.Log, behind: behind.DB()}
+			s, r := &Authority{Log: log, Datacenter: "dc2", Primary: "dc1", TokensCopied: true, Enabled: true}, new(rpc.Registry[Authorizer])
+			rpc.Handle(r, SetTokenMethod, s.SetToken)
+			rpc.Handle(r, CloneTokenMethod, s.CloneToken)
+			rpc.Handle(r, DeleteTokenMethod, s.DeleteToken)
+			rpc.Handle(r, LogoutMethod, s.Logout)
+			rpc.Handle(r, SetPolicyMethod, s.SetPolicy)
+			rpc.Handle(r, DeletePolicyMethod, s.DeletePolicy)
+			rpc.Handle(r, SetRoleMethod, s.SetRole)
+			rpc.Handle(r, DeleteRoleMethod, s.DeleteRole)
+			s.Own(r)
+			return log, s, r
+		}
+		calls := map[string]any{SetTokenMethod.Name: &TokenChange{Token: Token{AccessorID: mine.AccessorID}}, CloneTokenMethod.Name: &Clone{AccessorID: mine.AccessorID},
+			DeleteTokenMethod.Name: &ByID{ID: strings.ToUpper(mine.AccessorID)}, LogoutMethod.Name: &struct{}{}}
+		for method, args := range calls {
+			_, _, r := follower()
+			if owned, err := r.Owned(t.Context(), rpc.Header{Token: mine.SecretID}, method, args); owned || err != nil {
+				t.Errorf("%s goes to the primary datacenter: %v", method, err)
+			}
+		}
+		if _, s, _ := follower(); !s.LocalSecret(t.Context(), mine.SecretID) {
+			t.Error("the token travels")
+		}
+		log, s, _ := follower()
+		log.failing = true
+		if begin := time.Now(); s.LocalSecret(t.Context(), newID()) || time.Since(begin) > doubt {
+			t.Errorf("without a leader it took %v to find out", time.Since(begin))
+		}
+		s.TokensCopied = false
+		if begin := time.Now(); s.LocalSecret(t.Context(), newID()) || time.Since(begin) > 0 {
+			t.Error("a leader is asked where there are no local tokens")
+		}
+	})
+}

@@ -56,7 +56,7 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := s.toPrimary(&r.Header, r.Method, r.Args); err != nil {
+	if err := s.toPrimary(ctx, &r.Header, r.Method, r.Args); err != nil {
 		return nil, err
 	}
 	if s.agent.route.abroad(r.Header) {
