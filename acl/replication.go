@@ -17,31 +17,46 @@ func (s *Authority) Own(r *rpc.Registry[Authorizer]) {
 	if s.Primary == "" {
 		return
 	}
-	rpc.Own(r, SetPolicyMethod, func(rpc.Header, *PolicyChange) bool { return true })
-	rpc.Own(r, DeletePolicyMethod, func(rpc.Header, *ByID) bool { return true })
-	rpc.Own(r, SetRoleMethod, func(rpc.Header, *RoleChange) bool { return true })
-	rpc.Own(r, DeleteRoleMethod, func(rpc.Header, *ByID) bool { return true })
-	rpc.Own(r, SetTokenMethod, func(_ rpc.Header, c *TokenChange) bool {
+	rpc.Own(r, SetPolicyMethod, func(context.Context, rpc.Header, *PolicyChange) bool { return true })
+	rpc.Own(r, DeletePolicyMethod, func(context.Context, rpc.Header, *ByID) bool { return true })
+	rpc.Own(r, SetRoleMethod, func(context.Context, rpc.Header, *RoleChange) bool { return true })
+	rpc.Own(r, DeleteRoleMethod, func(context.Context, rpc.Header, *ByID) bool { return true })
+	rpc.Own(r, SetTokenMethod, func(ctx context.Context, _ rpc.Header, c *TokenChange) bool {
 		if c.Create {
 			return !c.Token.Local
 		}
-		return !s.localAccessor(c.Token.AccessorID)
+		return !s.localAccessor(ctx, c.Token.AccessorID)
 	})
-	rpc.Own(r, CloneTokenMethod, func(_ rpc.Header, c *Clone) bool { return !s.localAccessor(c.AccessorID) })
-	rpc.Own(r, DeleteTokenMethod, func(_ rpc.Header, q *ByID) bool { return !s.localAccessor(q.ID) })
-	rpc.Own(r, LogoutMethod, func(h rpc.Header, _ *struct{}) bool { return !s.LocalSecret(h.Token) })
+	rpc.Own(r, CloneTokenMethod, func(ctx context.Context, _ rpc.Header, c *Clone) bool { return !s.localAccessor(ctx, c.AccessorID) })
+	rpc.Own(r, DeleteTokenMethod, func(ctx context.Context, _ rpc.Header, q *ByID) bool { return !s.localAccessor(ctx, q.ID) })
+	rpc.Own(r, LogoutMethod, func(ctx context.Context, h rpc.Header, _ *struct{}) bool { return !s.LocalSecret(ctx, h.Token) })
 }
 
 // localAccessor tells whether an accessor is that of a local token.
-func (s *Authority) localAccessor(id string) bool {
-	t := Tokens.Get(s.Log.DB().Read().Unwatched(), strings.ToLower(id))
-	return t != nil && t.Local
+func (s *Authority) localAccessor(ctx context.Context, id string) bool {
+	return s.local(ctx, func(tx *state.Tx) *Token { return Tokens.Get(tx, strings.ToLower(id)) })
 }
 
 // LocalSecret tells whether a secret is that of a token which is good in this datacenter alone. Such a token does not travel
 // to others.
-func (s *Authority) LocalSecret(secret string) bool {
-	t := Tokens.First(s.Log.DB().Read().Unwatched(), "secret", state.Key(secret))
+func (s *Authority) LocalSecret(ctx context.Context, secret string) bool {
+	return s.local(ctx, func(tx *state.Tx) *Token { return Tokens.First(tx, "secret", state.Key(secret)) })
+}
+
+// doubt bounds how long a token that is not known here is waited for.
+const doubt = time.Second
+
+// local tells whether a token is a local one. One that is not here may have been made a moment ago at the leader, so that is asked
+// how far this server has to be; while there is none, what is not here is not local.
+func (s *Authority) local(ctx context.Context, find func(tx *state.Tx) *Token) bool {
+	t := find(s.Log.DB().Read().Unwatched())
+	if t == nil && (s.Primary == "" || s.TokensCopied) { // else no local tokens are made here
+		ctx, cancel := context.WithTimeout(ctx, doubt)
+		defer cancel()
+		if _, err := s.Log.Fresh(ctx, state.ReadOptions{}); err == nil {
+			t = find(s.Log.DB().Read().Unwatched())
+		}
+	}
 	return t != nil && t.Local
 }
 

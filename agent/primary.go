@@ -26,12 +26,12 @@ func (a *Agent) primary() string {
 func (a *Agent) copiesTokens() bool { return a.cfg.ACL.TokenReplication }
 
 // toPrimary makes a call that the primary datacenter owns one for there.
-func (s *server) toPrimary(h *rpc.Header, method string, args any) error {
+func (s *server) toPrimary(ctx context.Context, h *rpc.Header, method string, args any) error {
 	primary := s.agent.primary()
 	if primary == "" || h.Direct || s.agent.route.abroad(*h) {
 		return nil
 	}
-	owned, err := s.registry.Owned(*h, method, args)
+	owned, err := s.registry.Owned(ctx, *h, method, args)
 	if err != nil || !owned {
 		return err
 	}
@@ -46,8 +46,8 @@ func (s *server) toPrimary(h *rpc.Header, method string, args any) error {
 }
 
 // carried is a token as it leaves for another datacenter: one that is good here alone stays here.
-func (a *Agent) carried(token string) string {
-	if token != "" && a.cfg.ACL.Enabled && a.server.services.acl.LocalSecret(token) {
+func (a *Agent) carried(ctx context.Context, token string) string {
+	if token != "" && a.cfg.ACL.Enabled && a.server.services.acl.LocalSecret(ctx, token) {
 		return ""
 	}
 	return token
