@@ -128,25 +128,24 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	z := newZoo(t)
-	for what, do := range map[string]func(){
-		"a write by a reader": func() { z.pets.Insert(z.db.Read(), &pet{Name: "rex"}) },
-		"a write after the commit": func() {
+	for what, do := range map[string]func(z *zoo){
+		"a write by a reader": func(z *zoo) { z.pets.Insert(z.db.Read(), &pet{Name: "rex"}) },
+		"a write after the commit": func(z *zoo) {
 			tx := z.db.Write(1)
 			tx.Commit()
 			z.pets.Insert(tx, &pet{Name: "rex"})
 		},
-		"a second commit": func() {
+		"a second commit": func(z *zoo) {
 			tx := z.db.Write(1)
 			tx.Commit()
 			tx.Commit()
 		},
-		"a table of another store": func() {
+		"a table of another store": func(z *zoo) {
 			other := state.NewTable("others", func(p *pet) string { return p.Name })
 			other.Get(z.db.Read(), "rex")
 		},
-		"an unknown index":     func() { z.pets.First(z.db.Read(), "colour", "red") },
-		"a row without a name": func() { z.write(func(tx *state.Tx) { z.pets.Insert(tx, &pet{}) }) },
+		"an unknown index":     func(z *zoo) { z.pets.First(z.db.Read(), "colour", "red") },
+		"a row without a name": func(z *zoo) { z.write(func(tx *state.Tx) { z.pets.Insert(tx, &pet{}) }) },
 	} {
 		func() {
 			defer func() {
@@ -154,7 +153,7 @@ func TestMisuse(t *testing.T) {
 					t.Errorf("%s is accepted", what)
 				}
 			}()
-			do()
+			do(newZoo(t))
 		}()
 	}
 }
