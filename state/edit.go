@@ -22,13 +22,29 @@ type tree struct {
 	owner uint64 // 0: to be given out before the next change
 }
 
-// newEdit begins to change these trees.
-func newEdit(owners *atomic.Uint64, roots []*node) *edit {
-	e := &edit{owners: owners, first: owners.Add(1), trees: make([]tree, len(roots))}
-	for i, r := range roots {
-		e.trees[i].root = r
+func newEdit(owners *atomic.Uint64) *edit { return &edit{owners: owners, touched: map[string]uint64{}} }
+
+// start begins to change these trees.
+func (e *edit) start(roots []*node) {
+	e.first = e.owners.Add(1)
+	for _, r := range roots {
+		e.trees = append(e.trees, tree{root: r})
 	}
-	return e
+}
+
+// reset forgets what was made, so that the edit may start again. It keeps what it has allocated, unless that is a lot.
+func (e *edit) reset() {
+	const lot = 1 << 12
+	clear(e.trees)
+	e.trees = e.trees[:0]
+	if len(e.touched) > lot {
+		e.touched = map[string]uint64{}
+	}
+	clear(e.touched)
+	clear(e.replaced)
+	if e.replaced = e.replaced[:0]; cap(e.replaced) > lot {
+		e.replaced = nil
+	}
 }
 
 // roots are the trees as they are now.
@@ -87,7 +103,7 @@ func (e *edit) insert(slot int, key string, row any) (old any) {
 		i, found := (*at).edge(rest[0])
 		if !found {
 			n := e.own(t, *at, 1)
-			n.edges = slices.Insert(n.edges, i, edge{rest[0], &node{owner: t.owner, leaf: &leaf{row: row}, prefix: rest}})
+			n.edges = slices.Insert(n.edges, i, edge{rest[0], newTwig(t.owner, rest, row)})
 			*at = n
 			return nil
 		}
@@ -101,14 +117,20 @@ func (e *edit) insert(slot int, key string, row any) (old any) {
 		}
 		at, rest = &n.edges[i].node, rest[common:]
 	}
-	n := e.own(t, *at, 0)
-	*at = n
+	n := *at
 	if n.leaf != nil {
 		old = n.leaf.row
 		e.replaceLeaf(n.leaf)
 	}
-	n.leaf = &leaf{row: row}
-	n.prefix = key[len(key)-len(n.prefix):] // the key of the old row is not kept for it
+	prefix := key[len(key)-len(n.prefix):] // the key of the old row is not kept for it
+	if len(n.edges) == 0 && n != t.root {
+		e.replace(n)
+		*at = newTwig(t.owner, prefix, row)
+		return old
+	}
+	n = e.own(t, n, 0)
+	n.leaf, n.prefix = &leaf{row: row}, prefix
+	*at = n
 	return old
 }
 
@@ -122,7 +144,7 @@ func (e *edit) split(t *tree, child *node, common int, rest string, row any) *no
 		upper.leaf = &leaf{row: row}
 		return upper
 	}
-	added := edge{rest[0], &node{owner: t.owner, leaf: &leaf{row: row}, prefix: rest}}
+	added := edge{rest[0], newTwig(t.owner, rest, row)}
 	if added.label < upper.edges[0].label {
 		upper.edges = append(upper.edges[:0], added, upper.edges[0])
 	} else {

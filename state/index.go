@@ -14,11 +14,7 @@ var indexes = NewTable("index", func(r *indexRow) string { return r.Name })
 // Touch moves the index called name to that of the Tx. Tables are touched by what changes them; domains touch names
 // of their own, such as "service/web", so that a query can watch one row whatever the size of its answer.
 func (tx *Tx) Touch(name string) {
-	e := tx.writing()
-	if e.touched == nil {
-		e.touched = map[string]uint64{}
-	}
-	e.touched[name] = tx.index
+	tx.writing().touched[name] = tx.index
 }
 
 // Forget removes the index called name, for what exists no more. Its watchers wake.

@@ -89,7 +89,8 @@ var ErrDamaged = errors.New("the snapshot is damaged")
 
 // Restore replaces the whole state by that of the stream and wakes every watcher. If it fails nothing has changed.
 func (db *DB) Restore(r io.Reader) error {
-	tx := &Tx{db: db, edit: newEdit(&db.owners, db.empty())}
+	tx := &Tx{db: db, edit: newEdit(&db.owners)}
+	tx.edit.start(db.empty())
 	if err := db.load(tx, msgp.NewReaderSize(r, 256<<10)); err != nil {
 		return err
 	}

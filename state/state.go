@@ -19,6 +19,7 @@ type DB struct {
 	live   atomic.Pointer[generation]
 	owners atomic.Uint64 // see edit
 	writer sync.Mutex    // held by a writing Tx, and while a restore replaces the state
+	edit   *edit         // what writing transactions use, one after the other
 	// showing is held while a change becomes visible and wakes its watchers: who sees any of it finds that all watches
 	// on the rest have fired.
 	showing sync.RWMutex
@@ -50,6 +51,7 @@ func Open(tables ...AnyTable) (*DB, error) {
 		db.slots[t.identity()] = db.trees
 		db.trees += len(names)
 	}
+	db.edit = newEdit(&db.owners)
 	db.live.Store(newGeneration(db.empty()))
 	return db, nil
 }
@@ -82,5 +84,6 @@ func (db *DB) Read() *Tx {
 func (db *DB) Write(index uint64) *Tx {
 	db.writer.Lock()
 	g := db.live.Load()
-	return &Tx{db: db, live: g, index: index, edit: newEdit(&db.owners, *g.roots.Load())}
+	db.edit.start(*g.roots.Load())
+	return &Tx{db: db, live: g, index: index, edit: db.edit}
 }

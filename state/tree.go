@@ -39,6 +39,17 @@ type leaf struct {
 	row     any
 }
 
+// newTwig makes a node at the end of a branch. It is one object with its leaf, as most nodes end one.
+func newTwig(owner uint64, prefix string, row any) *node {
+	t := &struct {
+		node node
+		leaf leaf
+	}{}
+	t.leaf.row = row
+	t.node.owner, t.node.prefix, t.node.leaf = owner, prefix, &t.leaf
+	return &t.node
+}
+
 // edge finds the place among the edges where the label is, or would be.
 func (n *node) edge(label byte) (at int, found bool) {
 	lo, hi := 0, len(n.edges)

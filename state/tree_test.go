@@ -12,7 +12,7 @@ import (
 type trial struct {
 	*testing.T
 	script []byte
-	owners atomic.Uint64
+	edit   *edit
 	root   *node
 	rows   []pair // of root, in the order of the keys
 	clock  int
@@ -164,7 +164,9 @@ func (tr *trial) questions(m moment) (out []question) {
 func (tr *trial) transaction() {
 	before := moment{tr.root, slices.Clone(tr.rows)}
 	asked := tr.questions(before)
-	e := newEdit(&tr.owners, []*node{tr.root})
+	e := tr.edit
+	defer e.reset()
+	e.start([]*node{tr.root})
 	var put, removed []string
 	type run struct {
 		moment
@@ -281,7 +283,7 @@ func (tr *trial) check(q question, put, removed []string) (fired bool) {
 }
 
 func runTrial(t *testing.T, script []byte) {
-	tr := &trial{T: t, script: script, root: &node{}}
+	tr := &trial{T: t, script: script, root: &node{}, edit: newEdit(&atomic.Uint64{})}
 	for len(tr.script) > 0 {
 		tr.transaction()
 	}
@@ -307,7 +309,8 @@ func FuzzTree(f *testing.F) {
 // Many rows, and their end, cost the same for each of them.
 func TestTreeOfMany(t *testing.T) {
 	var owners atomic.Uint64
-	e := newEdit(&owners, []*node{{}})
+	e := newEdit(&owners)
+	e.start([]*node{{}})
 	key := func(i int) string { return string([]byte{byte(i >> 16), byte(i >> 8), byte(i)}) }
 	const many = 200_000
 	for i := range many {

@@ -49,8 +49,10 @@ func (tx *Tx) Abort() {
 	}
 }
 
+// end gives the edit back: what is visible by now is changed by nobody.
 func (tx *Tx) end() {
-	tx.edit = nil // what is visible by now is edited by nobody
+	tx.edit.reset()
+	tx.edit = nil
 	tx.db.writer.Unlock()
 }
 
