@@ -55,10 +55,14 @@ type Denial struct {
 	Resource Resource
 	Name     string
 	Access   Access
+	Unheard  error // why it cannot be found out what the token may do, where acl.down_policy is to deny then; nil: it is known
 }
 
 // Error words the denial as Consul does.
 func (d *Denial) Error() string {
+	if d.Unheard != nil {
+		return fmt.Sprintf("Permission denied: what this token may do cannot be found out, and acl.down_policy is %q: %s", DownDeny, d.Unheard)
+	}
 	text := fmt.Sprintf("Permission denied: token with AccessorID '%s' lacks permission '%s:%s'", d.Accessor, d.Resource, d.level())
 	if d.Accessor == "" {
 		text = fmt.Sprintf("Permission denied: anonymous token lacks permission '%s:%s'", d.Resource, d.level())
@@ -87,7 +91,16 @@ func Require(az Authorizer, resource Resource, name string, access Access) error
 	if az.Allow(resource, name, access) {
 		return nil
 	}
-	return &Denial{Accessor: az.Accessor(), Resource: resource, Name: name, Access: access}
+	return Deny(az, resource, name, access)
+}
+
+// Deny makes the error of an access that az has not given.
+func Deny(az Authorizer, resource Resource, name string, access Access) *Denial {
+	d := &Denial{Accessor: az.Accessor(), Resource: resource, Name: name, Access: access}
+	if b, ok := az.(*blanket); ok {
+		d.Unheard = b.cause
+	}
+	return d
 }
 
 type allowAll struct{}

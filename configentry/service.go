@@ -69,7 +69,7 @@ func may(az acl.Authorizer, kind, name string, access acl.Access) error {
 	case ServiceIntentions:
 		if name == wildcard && access == acl.Write { // which is about every service
 			if !az.Allow(acl.Intention, "", acl.WritePrefix) {
-				return &acl.Denial{Accessor: az.Accessor(), Resource: acl.Intention, Name: name, Access: access}
+				return acl.Deny(az, acl.Intention, name, access)
 			}
 			return nil
 		}

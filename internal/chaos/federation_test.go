@@ -321,7 +321,7 @@ func (f *federation) hang(t *testing.T) {
 func (f *federation) archives(t *testing.T) {
 	t.Helper()
 	here, there := f.sites[0], f.sites[1]
-	for i := range 2 {
+	for i := range 6 {
 		value := make([]byte, 500<<10)
 		_, _ = rand.Read(value)
 		if status, body, err := f.call("PUT", fmt.Sprintf("%s/v1/kv/big%d", there.server.url(), i), string(value)); err != nil || status != http.StatusOK {
@@ -335,10 +335,12 @@ func (f *federation) archives(t *testing.T) {
 	f.put(t, there.server, "since")
 	for _, args := range [][]string{{"save", "-datacenter=dc2", half}, {"restore", "-datacenter=dc2", whole}} {
 		f.await(t, "dc2 is reached", time.Minute, func() error { return f.get(here.client, "/v1/kv/since?dc=dc2", new([]any)) })
-		time.AfterFunc(1500*time.Millisecond, func() { f.part(2, 3, true) }) // a megabyte takes longer over links that lose packets
+		cut := time.AfterFunc(1500*time.Millisecond, func() { f.part(2, 3, true) }) // three megabytes take longer over links that lose packets
 		begun := time.Now()
 		err := f.cli(here.client, append([]string{"snapshot"}, args...)...)
-		if took := time.Since(begun); err == nil || took > 30*time.Second {
+		if took := time.Since(begun); cut.Stop() {
+			t.Errorf("snapshot %s was done before a link was cut: %v after %s", args[0], err, took)
+		} else if err == nil || took > 30*time.Second {
 			t.Errorf("a link was cut under snapshot %s: %v after %s", args[0], err, took)
 		}
 		t.Logf("a link is cut under snapshot %s: after %s: %v", args[0], time.Since(begun).Round(time.Millisecond), err)

@@ -237,6 +237,9 @@ func TestTokensOfThePrimaryWithoutCopies(t *testing.T) {
 				f.Part(1, 2)
 				f.DC(2).Sleep(time.Minute) // twice the TTL
 				for _, n := range []*Node{there, client} {
+					if a := n.Ask("GET", "/v1/kv/none?token="+other, ""); c.policy == "deny" && !strings.Contains(a.Body, "down_policy") {
+						t.Errorf("the denial does not say why: %s", a.Body)
+					}
 					if got := n.may(secret); got != c.heard {
 						t.Errorf("%s: a token that was heard of, at %s: %d", c.policy, n.Name, got)
 					}
