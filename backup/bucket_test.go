@@ -301,7 +301,7 @@ func TestBucketWithoutAKeyIsNotAsked(t *testing.T) {
 		"AWS_ACCESS_KEY_ID": "", "AWS_ACCESS_KEY": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SECRET_KEY": ""} {
 		t.Setenv(name, value)
 	}
-	if got, err := asked(); got != "0 objects, 0 refusals" || err == nil || !strings.Contains(err.Error(), "there is no key: access_key_id is not set") {
+	if got, err := asked(); got != "0 objects, 0 refusals" || err == nil || !strings.Contains(err.Error(), "there is no key: access_key_id is not set, and other places have none (the environment: nothing; the file of credentials: open ") {
 		t.Errorf("without a key: %s, %v", got, err)
 	}
 	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", accessKey, secretKey)
