@@ -83,7 +83,7 @@ func OpenBucket(c BucketConfig) (*Bucket, error) {
 	}
 	keys := credentials.NewStaticV4(c.AccessKey, c.SecretKey, "")
 	if c.AccessKey == "" {
-		keys = credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{}})
+		keys = searchKeys()
 	}
 	lookup := minio.BucketLookupAuto
 	if c.PathStyle {

@@ -281,6 +281,43 @@ func TestBucketErrorsNameTheKeyToLookAt(t *testing.T) {
 	}
 }
 
+// Where no key is found nothing is asked of the bucket: it might take what is not signed.
+func TestBucketWithoutAKeyIsNotAsked(t *testing.T) {
+	asked := func() (where string, err error) {
+		f, s := startS3(t)
+		conf := backup.BucketConfig{Bucket: "vault", Region: region, Endpoint: s.URL, PathStyle: true}
+		b, err := backup.OpenBucket(conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		_, err = b.Put(t.Context(), "a", func(w io.Writer) error { _, err := w.Write([]byte("x")); return err })
+		return fmt.Sprintf("%d objects, %d refusals", len(f.objects), f.wrong), err
+	}
+	machine := httptest.NewServer(http.NotFoundHandler()) // that would have told a key to programs on it
+	t.Cleanup(machine.Close)
+	file := filepath.Join(t.TempDir(), "credentials")
+	for name, value := range map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": machine.URL, "AWS_SHARED_CREDENTIALS_FILE": file,
+		"AWS_ACCESS_KEY_ID": "", "AWS_ACCESS_KEY": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_SECRET_KEY": ""} {
+		t.Setenv(name, value)
+	}
+	if got, err := asked(); got != "0 objects, 0 refusals" || err == nil || !strings.Contains(err.Error(), "there is no key: access_key_id is not set, and other places have none (the environment: nothing; the file of credentials: open ") {
+		t.Errorf("without a key: %s, %v", got, err)
+	}
+	text := fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", accessKey, secretKey)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := asked(); got != "1 objects, 0 refusals" || err != nil {
+		t.Errorf("with a file: %s, %v", got, err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", accessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+	if got, err := asked(); got != "0 objects, 1 refusals" || err == nil {
+		t.Errorf("the environment comes first: %s, %v", got, err)
+	}
+}
+
 // A service of one's own may have a certificate from an authority of one's own.
 func TestBucketTrustsAnAuthorityOfItsOwn(t *testing.T) {
 	f := &fakeS3{objects: map[string][]byte{}, parts: map[string]map[int][]byte{}}
