@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"lictor/backup"
 )
@@ -42,6 +44,7 @@ type fakeS3 struct {
 	taken   int                       // parts
 	refused string                    // code of the refusal of requests that are signed well
 	wrong   int                       // signatures
+	began   time.Time                 // all uploads
 }
 
 func startS3(t *testing.T) (*fakeS3, *httptest.Server) {
@@ -127,6 +130,8 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q, key := r.URL.Query(), strings.TrimPrefix(r.URL.Path, "/")
 	switch {
+	case r.Method == http.MethodGet && q.Has("uploads"):
+		f.uploads(w, strings.TrimSuffix(key, "/"))
 	case r.Method == http.MethodGet && q.Has("list-type"):
 		f.list(w, key, q)
 	case r.Method == http.MethodPost && q.Has("uploads"):
@@ -179,6 +184,15 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 		w.Write(b)
 	}
+}
+
+func (f *fakeS3) uploads(w http.ResponseWriter, bucket string) {
+	fmt.Fprint(w, "<ListMultipartUploadsResult>")
+	for k := range f.parts {
+		key := strings.TrimPrefix(k, bucket+"/")
+		fmt.Fprintf(w, "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload>", key, url.PathEscape(k), f.began.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprint(w, "</ListMultipartUploadsResult>")
 }
 
 func (f *fakeS3) list(w http.ResponseWriter, bucket string, q url.Values) {
@@ -375,6 +389,26 @@ func TestUploadThatIsGivenUpLeavesNothingInTheBucket(t *testing.T) {
 		t.Errorf("%v; %d parts were taken, %d objects, %d uploads are there", err, f.taken, len(f.objects), len(f.parts))
 	}
 	f.mu.Unlock()
+}
+
+// What a server was uploading when it died is given up by a later one, unless it may be under way still, or is not ours.
+func TestUploadsOfTheDeadAreGivenUp(t *testing.T) {
+	f, s := startS3(t)
+	store := openBucket(t, s.URL, secretKey)
+	const ours, others = "vault/consul-snapshot/consul-c1-20200101T000000.000Z.snap", "vault/consul-snapshot/consul-c2-20200101T000000.000Z.snap"
+	for key, parts := range map[string]map[int][]byte{ours: {1: nil}, others: {1: nil}} {
+		f.parts[key] = parts
+	}
+	for began, want := range map[time.Duration]string{time.Hour: ours + " " + others, 25 * time.Hour: others} {
+		f.began = time.Now().Add(-began)
+		f.parts[ours] = map[int][]byte{1: nil}
+		if _, err := newJob(store).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(f.parts)), " "); got != want {
+			t.Errorf("begun %s ago: there is %q, not %q", began, got, want)
+		}
+	}
 }
 
 func TestEndpoints(t *testing.T) {

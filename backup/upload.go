@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -100,4 +101,22 @@ func sumsOf(body []byte) minio.PutObjectPartOptions {
 	m, s := md5.Sum(body), sha256.Sum256(body)
 	return minio.PutObjectPartOptions{Md5Base64: base64.StdEncoding.EncodeToString(m[:]), Sha256Hex: hex.EncodeToString(s[:]),
 		DisableContentSha256: true}
+}
+
+// forgotten is the age at which an upload counts as one that nobody ends: a server has died that was at it.
+const forgotten = 24 * time.Hour
+
+// Tidy gives up old uploads of objects whose names are those of archives: their parts are seen by nobody, and paid for. Keys
+// without the rights to do so, and services that cannot, keep them.
+func (b *Bucket) Tidy(ctx context.Context, isName func(string) bool) {
+	core := minio.Core{Client: b.client}
+	begun, err := core.ListMultipartUploads(ctx, b.conf.Bucket, b.key(""), "", "", "", 1000)
+	if err != nil {
+		return
+	}
+	for _, u := range begun.Uploads {
+		if isName(strings.TrimPrefix(u.Key, b.key(""))) && time.Since(u.Initiated) > forgotten {
+			_ = core.AbortMultipartUpload(ctx, b.conf.Bucket, u.Key, u.UploadID)
+		}
+	}
 }
