@@ -94,7 +94,7 @@ func (n *Node) hand(ctx context.Context, to []raft.ServerID) error {
 	}
 	defer n.asks.Done()
 	term := n.raft.CurrentTerm()
-	settled := func() bool { return n.raft.CommitIndex() == n.raft.LastIndex() }
+	settled := func() bool { return n.writing.Load() == 0 && n.raft.CommitIndex() == n.raft.LastIndex() }
 	heir, err := n.heir(ctx, to, term, settled)
 	if err != nil {
 		return err

@@ -84,8 +84,9 @@ type Node struct {
 	lead       leadership
 	lease      *lease
 	succession *succession
-	handing    atomic.Bool // the leadership is being handed over, and no writes are taken
-	abstain    time.Time   // until when this server may be bound by the lease of a leader that it has forgotten
+	handing    atomic.Bool  // the leadership is being handed over, and no writes are taken
+	writing    atomic.Int64 // writes that have been taken and not answered
+	abstain    time.Time    // until when this server may be bound by the lease of a leader that it has forgotten
 
 	proofs                         rounds[bool] // that this server still leads
 	questions, consistentQuestions rounds[ReadPoint]
@@ -254,6 +255,8 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.writing.Add(1) // before handing is looked at: who has set that waits for those that were sooner
+	defer n.writing.Add(-1)
 	if n.raft.State() != raft.Leader || n.handing.Load() {
 		return nil, n.notLeading()
 	}

@@ -31,12 +31,13 @@ func open(t testing.TB, change func(*Config)) *Node {
 		t.Fatal(err)
 	}
 	ready := make(chan struct{})
+	led := sync.OnceFunc(func() { close(ready) })
 	c := Config{
 		ID: "one", Dir: t.TempDir(), Advertise: l.Addr(), Bootstrap: true,
 		Dial:        dialTCP,
 		SegmentSize: 1 << 20,
 		Log:         slog.New(slog.DiscardHandler), RaftLog: hclog.NewNullLogger(),
-		Lead: func(_ context.Context, lead func()) { lead(); close(ready) },
+		Lead: func(_ context.Context, lead func()) { lead(); led() },
 	}
 	if change != nil {
 		change(&c)

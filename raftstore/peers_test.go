@@ -3,12 +3,15 @@ package raftstore
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/raft"
 
 	"lictor/acl"
+	"lictor/kv"
 	"lictor/state"
 )
 
@@ -65,6 +68,47 @@ func TestLeadershipIsTransferred(t *testing.T) {
 		t.Errorf("a follower removes a peer: %v", err)
 	}
 	put(t, b, "key", "from two")
+}
+
+// Writes that are under way when the leadership is handed over are let finish first: who is asked to stand has them all, and wins.
+func TestLeadershipIsTransferredUnderWrites(t *testing.T) {
+	a, b := two(t)
+	stop := make(chan struct{})
+	var late atomic.Bool // a machine that is too slow has not handed over in time, after which writes are uncertain
+	var writing sync.WaitGroup
+	for range 8 {
+		writing.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Millisecond): // or those who are refused would leave no time to the election
+				}
+				for _, n := range []*Node{a, b} {
+					if _, err := n.Apply(context.Background(), &kv.Put{Key: "key", Value: []byte("v")}); err != nil && !errors.Is(err, state.ErrNoLeader) && !late.Load() {
+						t.Errorf("a write while the leadership is handed over: %v", err)
+					}
+				}
+			}
+		})
+	}
+	defer writing.Wait()
+	defer close(stop)
+	from, to := a, b
+	for i := 0; i < 20 && !late.Load(); i++ {
+		waitUntil(t, "the leader can hand over", from.Leads)
+		term := from.raft.CurrentTerm()
+		if err := from.transfer(t.Context(), Peer{ID: to.ID}); err != nil {
+			late.Store(true)
+			t.Logf("transfer %d: %v", i, err)
+			break
+		}
+		waitUntil(t, "there is a leader", func() bool { return from.Leads() || to.Leads() })
+		if !to.Leads() || to.raft.CurrentTerm() != term+1 {
+			t.Fatalf("transfer %d: who was asked to stand was not elected in term %d", i, term+1)
+		}
+		from, to = to, from
+	}
 }
 
 func TestPeersRefused(t *testing.T) {
