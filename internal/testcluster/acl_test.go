@@ -91,6 +91,7 @@ func TestWaitsEndWithTheRights(t *testing.T) {
 						t.Errorf("%s: a read that waits ends after %s with %d %s", n.Name, took, a.Status, a.Body)
 					}
 				}
+				f.DC(2).Eventually("a server that lags by a heartbeat knows, too", func() bool { return !n.Ask("GET", path+"&stale", "").OK() })
 				for _, mode := range modes {
 					if a := n.Ask("GET", path+mode, ""); a.Status != http.StatusForbidden || !strings.Contains(a.Body, want) {
 						t.Errorf("%s, afterwards, %q: %d %s", n.Name, mode, a.Status, a.Body)
