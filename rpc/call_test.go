@@ -280,6 +280,7 @@ func TestTooMuch(t *testing.T) {
 		if reply, err := p.call(p.Context(), "Echo", make([]byte, 150_000)); err != nil || len(reply) != 150_000 {
 			p.Errorf("%d bytes, %v", len(reply), err)
 		}
+		synctest.Wait()
 		ctx, cancel := context.WithCancel(p.Context())
 		var running sync.WaitGroup
 		wait := func(length int) {
