@@ -15,6 +15,7 @@ import (
 // one that stays silent is followed by all others of its datacenter at once, and by a search for a way round, all of which end together.
 const (
 	doubtAfter   = time.Second     // how long an answer may take before its server is asked whether it is there, and how long that is known
+	askEvery     = 2 * time.Second // how often it is asked again, while the answer does not come
 	suspectAfter = time.Second     // how long that may take before the others are asked, too
 	proofTime    = 3 * time.Second // how long it may take at most: as long as it may take to connect
 )
@@ -35,7 +36,7 @@ type proving struct {
 
 // vigil doubts a server for as long as it owes an answer, which ends ctx.
 func (r *distant) vigil(ctx context.Context, t rpc.Target) {
-	for r.there(t) && pace.Rest(ctx, doubtAfter) == nil {
+	for r.there(t) && pace.Rest(ctx, askEvery) == nil {
 	}
 }
 
