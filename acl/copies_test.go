@@ -3,8 +3,10 @@ package acl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -30,6 +32,7 @@ type twin struct {
 	token   string
 	before  func(method string) // is called before each call
 	newer   bool                // the primary datacenter is of a version that knows more of each row
+	body    []byte              // what the primary datacenter says that each row is; nil is the truth
 }
 
 // Apply implements state.Log, and counts.
@@ -61,8 +64,16 @@ func (w *twin) Call(ctx context.Context, h rpc.Header, method string, args, repl
 	if err != nil {
 		return err
 	}
-	if err := rpc.Decode(answer, reply); err != nil || !w.newer {
+	if err := rpc.Decode(answer, reply); err != nil {
 		return err
+	}
+	if rows, ok := reply.(**replica.Rows); ok && w.body != nil {
+		for i := range (*rows).Rows {
+			(*rows).Rows[i].Body = w.body
+		}
+	}
+	if !w.newer {
+		return nil
 	}
 	switch r := reply.(type) {
 	case **replica.Listing:
@@ -210,6 +221,23 @@ func TestCopiesOfANewerVersion(t *testing.T) {
 	})
 }
 
+// Lengths that a primary datacenter claims are not believed.
+func TestCopiesThatLie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTwin(t)
+		w.primary.policy("p", "")
+		w.body = append(msgp.AppendString([]byte{0x81}, "Datacenters"), 0xdd, 1, 0, 0, 0)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if s := w.during(func() { time.Sleep(time.Minute) }); !strings.Contains(s.LastErrorMessage, "a row that cannot be read") {
+			t.Errorf("%+v", s)
+		}
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 64<<20 {
+			t.Errorf("%d MiB were made room for", (after.TotalAlloc-before.TotalAlloc)>>20)
+		}
+	})
+}
+
 // A token is not good before the policies that it holds are here, however they change meanwhile: one that denies would be missing.
 func TestCopiesAreOfOneMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -306,13 +334,13 @@ func TestTokensOfASecondary(t *testing.T) {
 		t.Errorf("bootstrap: %v", err)
 	}
 	h.TokensCopied = false
-	if _, err := h.SetToken(t.Context(), root, &TokenChange{Token: Token{Local: true}, Create: true}); err != errNoLocal {
+	if _, err := h.SetToken(t.Context(), root, &TokenChange{Token: Token{Local: true}, Create: true}); !errors.Is(err, errNoLocal) {
 		t.Errorf("a local token: %v", err)
 	}
-	if _, err := h.SetAuthMethod(t.Context(), root, &AuthMethodChange{AuthMethod{Name: "m", Type: "jwt"}}); err != errNoLocal {
+	if _, err := h.SetAuthMethod(t.Context(), root, &AuthMethodChange{AuthMethod{Name: "m", Type: "jwt"}}); !errors.Is(err, errNoLocal) {
 		t.Errorf("an auth method: %v", err)
 	}
-	if _, err := h.Login(t.Context(), root, &Login{AuthMethod: "m"}); err != errNoLocal {
+	if _, err := h.Login(t.Context(), root, &Login{AuthMethod: "m"}); !errors.Is(err, errNoLocal) {
 		t.Errorf("a login: %v", err)
 	}
 	h.TokensCopied = true
@@ -329,4 +357,75 @@ func TestTokensOfASecondary(t *testing.T) {
 	if Tokens.Get(tx, mine.AccessorID) != nil || Tokens.Get(tx, theirs.AccessorID) == nil {
 		t.Error("an auth method has taken with it what another one has made, or left what it has made itself")
 	}
+}
+
+// A laggard is the log of a server that has not applied what the leader has, until it is asked for what is fresh.
+type laggard struct {
+	state.Log
+	behind    *state.DB
+	refreshed bool
+	failing   bool // there is no leader
+}
+
+func (l *laggard) Fresh(ctx context.Context, opts state.ReadOptions) (state.ReadMeta, error) {
+	if l.failing {
+		<-ctx.Done()
+		return state.ReadMeta{}, ctx.Err()
+	}
+	l.refreshed = true
+	return l.Log.Fresh(ctx, opts)
+}
+
+func (l *laggard) DB() *state.DB {
+	if l.refreshed {
+		return l.Log.DB()
+	}
+	return l.behind
+}
+
+// A local token that was made a moment ago is a local one at each server, so that neither it nor what changes it goes elsewhere.
+func TestLocalTokensOfThisMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSecondary(t)
+		h.root = AllowAll()
+		behind, err := state.NewLocal(1000, Tables()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine := h.token(Token{Local: true})
+		follower := func() (*laggard, *Authority, *rpc.Registry[Authorizer]) {
+			log := &laggard{Log: h.Log, behind: behind.DB()}
+			s, r := &Authority{Log: log, Datacenter: "dc2", Primary: "dc1", TokensCopied: true, Enabled: true}, new(rpc.Registry[Authorizer])
+			rpc.Handle(r, SetTokenMethod, s.SetToken)
+			rpc.Handle(r, CloneTokenMethod, s.CloneToken)
+			rpc.Handle(r, DeleteTokenMethod, s.DeleteToken)
+			rpc.Handle(r, LogoutMethod, s.Logout)
+			rpc.Handle(r, SetPolicyMethod, s.SetPolicy)
+			rpc.Handle(r, DeletePolicyMethod, s.DeletePolicy)
+			rpc.Handle(r, SetRoleMethod, s.SetRole)
+			rpc.Handle(r, DeleteRoleMethod, s.DeleteRole)
+			s.Own(r)
+			return log, s, r
+		}
+		calls := map[string]any{SetTokenMethod.Name: &TokenChange{Token: Token{AccessorID: mine.AccessorID}}, CloneTokenMethod.Name: &Clone{AccessorID: mine.AccessorID},
+			DeleteTokenMethod.Name: &ByID{ID: strings.ToUpper(mine.AccessorID)}, LogoutMethod.Name: &struct{}{}}
+		for method, args := range calls {
+			_, _, r := follower()
+			if owned, err := r.Owned(t.Context(), rpc.Header{Token: mine.SecretID}, method, args); owned || err != nil {
+				t.Errorf("%s goes to the primary datacenter: %v", method, err)
+			}
+		}
+		if _, s, _ := follower(); !s.LocalSecret(t.Context(), mine.SecretID) {
+			t.Error("the token travels")
+		}
+		log, s, _ := follower()
+		log.failing = true
+		if begin := time.Now(); s.LocalSecret(t.Context(), newID()) || time.Since(begin) > doubt {
+			t.Errorf("without a leader it took %v to find out", time.Since(begin))
+		}
+		s.TokensCopied = false
+		if begin := time.Now(); s.LocalSecret(t.Context(), newID()) || time.Since(begin) > 0 {
+			t.Error("a leader is asked where there are no local tokens")
+		}
+	})
 }

@@ -27,7 +27,31 @@ type Remote struct {
 
 	mu     sync.Mutex // guards what follows
 	kept   map[string]*heard
+	failed map[string]*failure // of the last question about a token, if nobody could answer it
 	asking map[string]*question
+}
+
+// A failure is what holds for a token since a question about it could not be answered. It holds for TTL: the servers are asked
+// meanwhile, but nobody waits for that.
+type failure struct {
+	reply Authorizer
+	at    time.Time
+}
+
+// still is what holds by a failure, if it still does. Whoever waits for an answer by it looks at it again soon.
+func (f *failure) still(ttl time.Duration) Authorizer {
+	if f == nil || time.Since(f.at) >= ttl {
+		return nil
+	}
+	switch was := f.reply.(type) {
+	case *blanket:
+		return &blanket{was.Authorizer, newSpell(0), was.cause}
+	case *heard:
+		if was.good() {
+			return was.again()
+		}
+	}
+	return nil
 }
 
 // heard is what was said of a token.
@@ -37,6 +61,9 @@ type heard struct {
 	said *Resolution
 	at   time.Time // when that was true, by this agent's clock, which need not be right
 }
+
+// again is the same for another moment, although it was heard too long ago.
+func (h *heard) again() *heard { return &heard{h.identity, newSpell(0), h.said, h.at} }
 
 func (h *heard) good() bool {
 	return h != nil && (h.said.Left == 0 || time.Since(h.at) < h.said.Left)
@@ -84,7 +111,7 @@ func (r *Remote) Resolve(ctx context.Context, secret string) (Authorizer, error)
 		return known, nil
 	}
 	r.mu.Lock()
-	h := r.kept[secret]
+	h, holds := r.kept[secret], r.failed[secret].still(r.TTL)
 	q := r.asking[secret]
 	if q == nil {
 		q = &question{done: make(chan struct{})}
@@ -95,8 +122,11 @@ func (r *Remote) Resolve(ctx context.Context, secret string) (Authorizer, error)
 		go r.ask(secret, h, q)
 	}
 	r.mu.Unlock()
-	if r.Down == DownAsync && h.good() {
-		return h, nil
+	switch {
+	case holds != nil:
+		return holds, nil
+	case r.Down == DownAsync && h.good():
+		return h.again(), nil
 	}
 	select {
 	case <-q.done:
@@ -121,6 +151,7 @@ func (r *Remote) ask(secret string, old *heard, q *question) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.asking, secret)
+	delete(r.failed, secret)
 	defer close(q.done)
 	switch code := rpc.CodeOf(err); {
 	case err == nil:
@@ -133,14 +164,23 @@ func (r *Remote) ask(secret string, old *heard, q *question) {
 		delete(r.kept, secret)
 		q.err = err
 	case r.Down == DownAllow:
-		q.reply = &blanket{AllowAll(), newSpell(0), err}
+		q.reply = r.fail(secret, &blanket{AllowAll(), newSpell(0), err})
 	case r.Down == DownDeny:
-		q.reply = &blanket{DenyAll(), newSpell(0), err}
+		q.reply = r.fail(secret, &blanket{DenyAll(), newSpell(0), err})
 	case old.good():
-		q.reply = &heard{old.identity, newSpell(0), old.said, old.at}
+		q.reply = r.fail(secret, old.again())
 	default:
 		q.err = err // which says more than a denial
 	}
+}
+
+// fail notes what holds for a token while nobody can be asked. The caller holds mu.
+func (r *Remote) fail(secret string, reply Authorizer) Authorizer {
+	if r.failed == nil || len(r.failed) >= maxResolved {
+		r.failed = map[string]*failure{}
+	}
+	r.failed[secret] = &failure{reply, time.Now()}
+	return reply
 }
 
 func (r *Remote) take(said *Resolution) (*heard, error) {

@@ -17,32 +17,56 @@ func (s *Authority) Own(r *rpc.Registry[Authorizer]) {
 	if s.Primary == "" {
 		return
 	}
-	rpc.Own(r, SetPolicyMethod, func(rpc.Header, *PolicyChange) bool { return true })
-	rpc.Own(r, DeletePolicyMethod, func(rpc.Header, *ByID) bool { return true })
-	rpc.Own(r, SetRoleMethod, func(rpc.Header, *RoleChange) bool { return true })
-	rpc.Own(r, DeleteRoleMethod, func(rpc.Header, *ByID) bool { return true })
-	rpc.Own(r, SetTokenMethod, func(_ rpc.Header, c *TokenChange) bool {
+	rpc.Own(r, SetPolicyMethod, func(context.Context, rpc.Header, *PolicyChange) bool { return true })
+	rpc.Own(r, DeletePolicyMethod, func(context.Context, rpc.Header, *ByID) bool { return true })
+	rpc.Own(r, SetRoleMethod, func(context.Context, rpc.Header, *RoleChange) bool { return true })
+	rpc.Own(r, DeleteRoleMethod, func(context.Context, rpc.Header, *ByID) bool { return true })
+	elsewhere := func(ctx context.Context, h rpc.Header, id string) bool {
+		return !stays(h, s.find(ctx, func(tx *state.Tx) *Token { return Tokens.Get(tx, strings.ToLower(id)) }))
+	}
+	rpc.Own(r, SetTokenMethod, func(ctx context.Context, h rpc.Header, c *TokenChange) bool {
 		if c.Create {
 			return !c.Token.Local
 		}
-		return !s.localAccessor(c.Token.AccessorID)
+		return elsewhere(ctx, h, c.Token.AccessorID)
 	})
-	rpc.Own(r, CloneTokenMethod, func(_ rpc.Header, c *Clone) bool { return !s.localAccessor(c.AccessorID) })
-	rpc.Own(r, DeleteTokenMethod, func(_ rpc.Header, q *ByID) bool { return !s.localAccessor(q.ID) })
-	rpc.Own(r, LogoutMethod, func(h rpc.Header, _ *struct{}) bool { return !s.LocalSecret(h.Token) })
+	rpc.Own(r, CloneTokenMethod, func(ctx context.Context, h rpc.Header, c *Clone) bool { return elsewhere(ctx, h, c.AccessorID) })
+	rpc.Own(r, DeleteTokenMethod, func(ctx context.Context, h rpc.Header, q *ByID) bool { return elsewhere(ctx, h, q.ID) })
+	rpc.Own(r, LogoutMethod, func(ctx context.Context, h rpc.Header, _ *struct{}) bool {
+		return !stays(h, s.find(ctx, withSecret(h.Token)))
+	})
 }
 
-// localAccessor tells whether an accessor is that of a local token.
-func (s *Authority) localAccessor(id string) bool {
-	t := Tokens.Get(s.Log.DB().Read().Unwatched(), strings.ToLower(id))
-	return t != nil && t.Local
-}
+// stays tells whether a call about a token is for this datacenter: it is a local one, or was one for the server that sent the call
+// on and is gone by now.
+func stays(h rpc.Header, t *Token) bool { return t != nil && t.Local || t == nil && h.Direct }
 
 // LocalSecret tells whether a secret is that of a token which is good in this datacenter alone. Such a token does not travel
 // to others.
-func (s *Authority) LocalSecret(secret string) bool {
-	t := Tokens.First(s.Log.DB().Read().Unwatched(), "secret", state.Key(secret))
+func (s *Authority) LocalSecret(ctx context.Context, secret string) bool {
+	t := s.find(ctx, withSecret(secret))
 	return t != nil && t.Local
+}
+
+func withSecret(secret string) func(tx *state.Tx) *Token {
+	return func(tx *state.Tx) *Token { return Tokens.First(tx, "secret", state.Key(secret)) }
+}
+
+// doubt bounds how long a token that is not known here is waited for.
+const doubt = time.Second
+
+// find finds a token that may be a local one. One that is not here may have been made a moment ago at the leader, so that is asked
+// how far this server has to be; while there is none, what is not here is not local.
+func (s *Authority) find(ctx context.Context, by func(tx *state.Tx) *Token) *Token {
+	t := by(s.Log.DB().Read().Unwatched())
+	if t == nil && (s.Primary == "" || s.TokensCopied) { // else no local tokens are made here
+		ctx, cancel := context.WithTimeout(ctx, doubt)
+		defer cancel()
+		if _, err := s.Log.Fresh(ctx, state.ReadOptions{}); err == nil {
+			t = by(s.Log.DB().Read().Unwatched())
+		}
+	}
+	return t
 }
 
 // Replication is how the copying of ACLs goes. The indexes are those of the primary datacenter.

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -490,6 +491,71 @@ func BenchmarkResolve(b *testing.B) {
 		if _, err := r.Resolve(rootSecret); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// While the servers are away a token's first request may wait for them; from then on all go by what holds without them, as long as they stay
+// away. Who waits for an answer with such a token does not ask all the time. Once they are back, what they say counts within the TTL.
+func TestOneRequestWaitsForServersThatAreAway(t *testing.T) {
+	const ttl, hold = 30 * time.Second, 7 * time.Second
+	for policy, may := range map[string]bool{DownExtend: true, DownAsync: true, DownAllow: true, DownDeny: false} {
+		t.Run(policy, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var away, revoked atomic.Bool
+				var asked atomic.Int64
+				r := &Remote{TTL: ttl, Down: policy, Context: t.Context(), Ask: func(ctx context.Context, _ string) (*Resolution, error) {
+					asked.Add(1)
+					switch {
+					case away.Load():
+						time.Sleep(hold)
+						return nil, rpc.Errorf(rpc.Unreachable, "no server answers")
+					case revoked.Load():
+						return nil, ErrNotFound
+					}
+					return &Resolution{AccessorID: someID, Policies: []*Policy{{ID: someID, Rules: `key "a" { policy = "write" }`}}}, nil
+				}}
+				resolve := func(most time.Duration) (Authorizer, error) {
+					t.Helper()
+					begin := time.Now()
+					az, err := r.Resolve(t.Context(), "secret")
+					if took := time.Since(begin); took > most {
+						t.Errorf("a request waits for %v", took)
+					}
+					return az, err
+				}
+				if az, err := resolve(0); err != nil || !az.Allow(Key, "a", Write) {
+					t.Fatal(err)
+				}
+				away.Store(true)
+				time.Sleep(ttl)
+				resolve(hold)
+				asked.Store(0)
+				for range 1000 {
+					time.Sleep(100 * time.Millisecond)
+					az, err := resolve(0)
+					if err != nil || az.Allow(Key, "a", Write) != may || !Fresh(az) {
+						t.Fatalf("%v, fresh %t", err, Fresh(az))
+					}
+				}
+				if n := asked.Load(); n > 100*int64(time.Second)/int64(hold)+2 {
+					t.Errorf("the servers were asked %d times in 100 s", n)
+				}
+				revoked.Store(true)
+				away.Store(false)
+				time.Sleep(hold)
+				resolve(0)
+				synctest.Wait()
+				if _, err := resolve(0); !errors.Is(err, ErrNotFound) {
+					t.Errorf("a token that is gone: %v", err)
+				}
+				revoked.Store(false)
+				away.Store(true)
+				time.Sleep(ttl)
+				if az, err := resolve(hold); policy != DownAllow && err == nil && az.Allow(Key, "a", Write) {
+					t.Error("what was heard before the token was gone holds again")
+				}
+			})
+		})
 	}
 }
 

@@ -15,7 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinylib/msgp/msgp"
+
 	"lictor/httpapi"
+	"lictor/kvreplication"
+	"lictor/replica"
+	"lictor/rpc"
 )
 
 // serves fails the test unless the agent still does its work: this is asked after each abuse.
@@ -188,6 +193,33 @@ func TestLyingLengths(t *testing.T) {
 		if got := s.get("/v1/kv/liar?raw"); got != "x" {
 			t.Errorf("half a value was stored: %q", got)
 		}
+	}
+	s.serves()
+}
+
+// Nor do lengths that are claimed on the port of servers, by whoever speaks there: nothing is made room for that is not sent.
+func TestLyingMessages(t *testing.T) {
+	s := start(t, t.TempDir())
+	lists := map[string][]string{fetchMethod: {"q"}, followMethod: {"q", "o"}, kvreplication.FollowMethod: {"Exclude"}, replica.ListMethod.Name: {"Kinds"}, replica.FetchMethod.Name: {"Keys"}}
+	const claimed = 1 << 24
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for method, fields := range lists {
+		for _, field := range fields {
+			for _, claim := range [][]byte{msgp.AppendArrayHeader(nil, claimed), msgp.AppendMapHeader(nil, claimed), {0xdb, 1, 0, 0, 0}, {0xc6, 1, 0, 0, 0}} {
+				r := &rpc.Request{Method: method, Args: append(msgp.AppendString([]byte{0x81}, field), claim...), Peer: rpc.Peer{Server: true}}
+				if _, err := s.server.Answer(within(t), r); err == nil {
+					t.Errorf("%s, %s: %x is answered", method, field, claim)
+				}
+				if err := s.server.Stream(within(t), r, func([]byte) error { return nil }); err == nil {
+					t.Errorf("%s, %s: %x is followed", method, field, claim)
+				}
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > claimed {
+		t.Errorf("%d MiB were made room for", took>>20)
 	}
 	s.serves()
 }

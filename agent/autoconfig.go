@@ -19,6 +19,7 @@ import (
 	"lictor/certs"
 	"lictor/claims"
 	"lictor/config"
+	"lictor/durable"
 	"lictor/gossip"
 	"lictor/rpc"
 )
@@ -212,7 +213,7 @@ func (a *Agent) keep(in *introduced) error {
 	path := filepath.Join(a.dataDir(), introducedFile)
 	a.introduction.Lock()
 	defer a.introduction.Unlock()
-	return writeFile(path, string(a.atRest.Seal(path, text)), 0o600)
+	return durable.Replace(path, a.atRest.Seal(path, text), 0o600)
 }
 
 // renewIntroduction introduces this agent again in time, for its next certificate, until it stops. New settings are in force

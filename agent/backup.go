@@ -139,7 +139,7 @@ func (k *keeper) open() (*backup.Job, error) {
 			return index, err
 		}}
 	if c := &k.conf.S3; c.Bucket != "" {
-		bucket, err := backup.OpenBucket(backup.BucketConfig{Bucket: c.Bucket, Prefix: c.Prefix, Region: c.Region, Endpoint: c.Endpoint,
+		bucket, err := backup.OpenBucket(backup.BucketConfig{Bucket: c.Bucket, Prefix: c.Prefix, Region: c.Region, Endpoint: c.Endpoint, CAFile: c.CAFile,
 			AccessKey: c.AccessKey, SecretKey: c.SecretKey, PathStyle: c.PathStyle, Encrypt: c.Encrypt, KMS: c.KMS, KMSKey: c.KMSKey})
 		if err != nil {
 			return nil, err
@@ -169,6 +169,8 @@ func (k *keeper) ended(ctx context.Context, r result) {
 	if ctx.Err() != nil {
 		return
 	}
+	k.close() // keys and authorities of files may have changed when the next attempt begins
+	k.job, k.close = nil, func() {}
 	k.failed++
 	a.metrics.Counter("snapshot_agent.failures").Inc()
 	wait := min(backupRetry<<min(k.failed-1, 10), backupRetryMax, max(k.conf.Snapshot.Interval, backupLook))
@@ -183,19 +185,21 @@ func (k *keeper) verdict(now time.Time) (status, output string) {
 	if limit == 0 {
 		limit = 3 * k.conf.Snapshot.Interval
 	}
-	output = "There is no archive yet."
+	output = fmt.Sprintf("There is no archive yet; this server has been at it since %s.", since.UTC().Format(time.RFC3339))
 	if last != nil {
 		since = last.When()
 		output = fmt.Sprintf("The last good archive is %s of %s: index %d, %d bytes.", last.Name, since.UTC().Format(time.RFC3339), last.Index, last.Size)
+	}
+	late := now.Sub(since) > limit
+	if late {
+		output += fmt.Sprintf(" That is more than %s ago.", limit)
 	}
 	status = catalog.Passing
 	if k.failed > 0 {
 		output += fmt.Sprintf(" Attempts that failed since: %d, the last one with: %v", k.failed, k.err)
 	}
 	switch {
-	case now.Sub(since) > limit:
-		return catalog.Critical, output + fmt.Sprintf(" That is more than %s ago.", limit)
-	case k.failed >= k.conf.Snapshot.MaxFailures:
+	case late || k.failed >= k.conf.Snapshot.MaxFailures:
 		return catalog.Critical, output
 	case k.failed > 0 || last == nil:
 		return catalog.Warning, output

@@ -33,6 +33,9 @@ func TestAutomaticBackups(t *testing.T) {
 	s.eventually("the check is critical", func() bool {
 		return strings.Contains(s.get("/v1/health/state/critical"), "service:consul-snapshot")
 	})
+	s.eventually("it tells first how old the last one is", func() bool {
+		return strings.Contains(s.get("/v1/health/state/critical"), "That is more than 3s ago. Attempts that failed since: ")
+	})
 	s.configure()
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lictor/durable"
 )
 
 // dataDir is where what outlives the process is kept; "" keeps nothing.
@@ -84,7 +86,7 @@ func (a *Agent) nodeID() (string, error) {
 		}
 		id = newID()
 	}
-	return id, writeFile(path, id, 0o600)
+	return id, durable.Replace(path, []byte(id), 0o600)
 }
 
 func validID(path, id string) (string, error) {
@@ -108,22 +110,13 @@ func newID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// writeFile replaces a file as a whole.
-func writeFile(path, text string, mode os.FileMode) error {
-	temporary := path + ".tmp"
-	if err := os.WriteFile(temporary, []byte(text), mode); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
-}
-
 // writePID writes the process's id where the configuration asks for it.
 func (a *Agent) writePID() error {
 	path := a.cfg.Node.PIDFile
 	if path == "" {
 		return nil
 	}
-	if err := writeFile(path, strconv.Itoa(os.Getpid()), 0o644); err != nil {
+	if err := durable.Replace(path, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
 		return fmt.Errorf("pid_file: %w", err)
 	}
 	a.cleanups.add(func() error {

@@ -101,17 +101,17 @@ func (f *federation) open(name string) *distant {
 
 // find finds the datacenter that a call is for. A call that another datacenter has sent here is sent on only if it is to go
 // through here, or is owned elsewhere, and that once. It is left as it is to be sent.
-func (f *federation) find(h *rpc.Header) (*distant, error) {
+func (f *federation) find(ctx context.Context, h *rpc.Header) (*distant, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	r := f.others[h.Datacenter]
+	f.mu.Unlock()
 	if r == nil || h.Hops == directly {
 		return nil, rpc.ErrNoDatacenter
 	}
 	if h.Hops != onward {
 		h.Hops = directly
 	}
-	h.Token = f.agent.carried(h.Token)
+	h.Token = f.agent.carried(ctx, h.Token)
 	return r, nil
 }
 
@@ -126,7 +126,7 @@ const (
 // call brings an encoded call to another datacenter, through a third one if there is no other way.
 func (f *federation) call(ctx context.Context, h rpc.Header, method string, args []byte, kind rpc.Traits) ([]byte, error) {
 	from := h.Hops
-	r, err := f.find(&h)
+	r, err := f.find(ctx, &h)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (f *federation) Follow(ctx context.Context, q *view.Ask, deliver func(*view
 // other way.
 func (f *federation) stream(ctx context.Context, h rpc.Header, method string, args []byte, deliver func([]byte) error) error {
 	from := h.Hops
-	r, err := f.find(&h)
+	r, err := f.find(ctx, &h)
 	if err != nil {
 		return err
 	}
@@ -248,7 +248,7 @@ func (f *federation) restore(ctx context.Context, h rpc.Header, archive io.Reade
 // transfer lets a server of another datacenter have or give an archive. It goes through a third one if there is no other way.
 func (f *federation) transfer(ctx context.Context, h rpc.Header, do func(r *router, choose func() (rpc.Target, bool), h rpc.Header) error) error {
 	from := h.Hops
-	r, err := f.find(&h)
+	r, err := f.find(ctx, &h)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ type shaken struct {
 	clients  *clients
 	config   *tls.Config
 	patience time.Duration
+	log      *slog.Logger
 	crowd    chan struct{} // holds who is told that there are too many of them
 	ready    chan net.Conn
 	failed   chan error
@@ -28,11 +30,11 @@ type shaken struct {
 // crowdMost bounds the handshakes that are made only to say that there are too many connections.
 const crowdMost = 16
 
-func newShaken(l net.Listener, c *clients, config *tls.Config, patience time.Duration) *shaken {
+func newShaken(l net.Listener, c *clients, config *tls.Config, patience time.Duration, log *slog.Logger) *shaken {
 	if patience <= 0 {
 		patience = headerTimeout
 	}
-	s := &shaken{Listener: l, clients: c, config: config, patience: patience, crowd: make(chan struct{}, crowdMost),
+	s := &shaken{Listener: l, clients: c, config: config, patience: patience, log: log, crowd: make(chan struct{}, crowdMost),
 		ready: make(chan net.Conn), failed: make(chan error), closed: make(chan struct{})}
 	s.running.Go(s.take)
 	return s
@@ -85,6 +87,7 @@ func (s *shaken) shake(conn net.Conn) {
 	err := secure.HandshakeContext(ctx)
 	switch {
 	case err != nil:
+		s.log.Debug("no TLS handshake, so the connection is closed", "from", conn.RemoteAddr(), "error", err)
 		plainly(err)
 	case !admitted:
 		secure.SetWriteDeadline(time.Now().Add(time.Second))

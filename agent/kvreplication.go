@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"lictor/acl"
@@ -31,8 +32,8 @@ func (s *server) feed(ctx context.Context, r *rpc.Request, send func([]byte) err
 		return err
 	}
 	q := new(kvreplication.Follow)
-	if _, err := q.UnmarshalMsg(r.Args); err != nil {
-		return rpc.Errorf(rpc.Invalid, "a question that cannot be read: %s", err)
+	if err := rpc.Decode(r.Args, q); err != nil {
+		return fmt.Errorf("a question that cannot be read: %w", err)
 	}
 	source := &kvreplication.Source{Log: &held{s.node, s}, Cluster: raftstore.ClusterID}
 	rights := func(ctx context.Context) (acl.Authorizer, error) { return s.agent.resolve(ctx, r.Token) }

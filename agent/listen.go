@@ -79,7 +79,7 @@ func (a *Agent) listenHTTP(secure *tls.Config) ([]net.Listener, error) {
 			var outer net.Listener = &limited{listener, a.conns}
 			if i == 1 {
 				a.secure = append(a.secure, listener)
-				outer = newShaken(listener, a.conns, secure, a.cfg.Limits.HTTPSHandshake)
+				outer = newShaken(listener, a.conns, secure, a.cfg.Limits.HTTPSHandshake, a.log.With(logging.Module, "agent.http"))
 				a.cleanups.add(outer.Close)
 			}
 			served = append(served, outer)

@@ -12,6 +12,7 @@ import (
 	"lictor/agent/local"
 	"lictor/atrest"
 	"lictor/config"
+	"lictor/durable"
 	"lictor/rpc"
 )
 
@@ -112,7 +113,7 @@ func (s *ownTokens) set(name, value string) error {
 	if s.keep != "" {
 		text, err := json.Marshal(posted)
 		if err == nil {
-			err = replaceFile(s.keep, s.atRest.Seal(s.keep, text))
+			err = durable.Replace(s.keep, s.atRest.Seal(s.keep, text), 0o600)
 		}
 		if err != nil {
 			return fmt.Errorf("keep the token: %w", err)
@@ -134,20 +135,6 @@ func (s *ownTokens) reseal() error {
 		return err
 	}
 	return nil
-}
-
-// replaceFile writes a file that its owner alone can read, whole or not at all.
-func replaceFile(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tokens-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // dns is the token of DNS questions.

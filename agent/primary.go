@@ -25,15 +25,19 @@ func (a *Agent) primary() string {
 // copiesTokens tells whether the tokens of the primary datacenter are copied.
 func (a *Agent) copiesTokens() bool { return a.cfg.ACL.TokenReplication }
 
-// toPrimary makes a call that the primary datacenter owns one for there.
-func (s *server) toPrimary(h *rpc.Header, method string, args any) error {
+// toPrimary makes a call that the primary datacenter owns one for there. One that is not to be sent on is refused: no server of this
+// datacenter asks for that, and carried out here it would make the copies differ.
+func (s *server) toPrimary(ctx context.Context, h *rpc.Header, method string, args any) error {
 	primary := s.agent.primary()
-	if primary == "" || h.Direct || s.agent.route.abroad(*h) {
+	if primary == "" || s.agent.route.abroad(*h) {
 		return nil
 	}
-	owned, err := s.registry.Owned(*h, method, args)
+	owned, err := s.registry.Owned(ctx, *h, method, args)
 	if err != nil || !owned {
 		return err
+	}
+	if h.Direct {
+		return rpc.Errorf(rpc.NoDatacenter, "%s is for the primary datacenter %q, and %q is not that", method, primary, s.agent.cfg.Node.Datacenter)
 	}
 	if h.Hops == onward {
 		return rpc.Errorf(rpc.NoDatacenter, "datacenters take each other for the primary one: primary_datacenter of %q is %q", s.agent.cfg.Node.Datacenter, primary)
@@ -46,8 +50,8 @@ func (s *server) toPrimary(h *rpc.Header, method string, args any) error {
 }
 
 // carried is a token as it leaves for another datacenter: one that is good here alone stays here.
-func (a *Agent) carried(token string) string {
-	if token != "" && a.cfg.ACL.Enabled && a.server.services.acl.LocalSecret(token) {
+func (a *Agent) carried(ctx context.Context, token string) string {
+	if token != "" && a.cfg.ACL.Enabled && a.server.services.acl.LocalSecret(ctx, token) {
 		return ""
 	}
 	return token

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 
@@ -34,8 +35,8 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 			return nil, err
 		}
 		q := new(view.Ask)
-		if _, err := q.UnmarshalMsg(r.Args); err != nil {
-			return nil, rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
+		if err := rpc.Decode(r.Args, q); err != nil {
+			return nil, fmt.Errorf("a query that cannot be read: %w", err)
 		}
 		p, err := s.agent.views.Answer(ctx, r.Header, q)
 		if err != nil {
@@ -55,7 +56,7 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if err := s.toPrimary(&r.Header, r.Method, r.Args); err != nil {
+	if err := s.toPrimary(ctx, &r.Header, r.Method, r.Args); err != nil {
 		return nil, err
 	}
 	if s.agent.route.abroad(r.Header) {
@@ -110,8 +111,8 @@ func (s *server) Stream(ctx context.Context, r *rpc.Request, send func([]byte) e
 			return err
 		}
 		q := new(view.Ask)
-		if _, err := q.UnmarshalMsg(r.Args); err != nil {
-			return rpc.Errorf(rpc.Invalid, "a query that cannot be read: %s", err)
+		if err := rpc.Decode(r.Args, q); err != nil {
+			return fmt.Errorf("a query that cannot be read: %w", err)
 		}
 		return s.agent.views.Stream(ctx, r.Header, q, func(p *view.Packed) error {
 			body, err := p.MarshalMsg(nil)

@@ -262,7 +262,7 @@ func (a *Agent) serverAddress(id string) (string, bool) {
 // Call implements rpc.Caller: in this process where this server can answer, else at the leader.
 func (s *server) Call(ctx context.Context, h rpc.Header, method string, args, reply any) error {
 	kind, _ := s.registry.Traits(method)
-	if err := s.toPrimary(&h, method, args); err != nil {
+	if err := s.toPrimary(ctx, &h, method, args); err != nil {
 		return err
 	}
 	if s.agent.route.abroad(h) {

@@ -142,7 +142,7 @@ func speak(t *testing.T, address string, c *tls.Config, protocol byte) bool {
 
 func TestHTTPS(t *testing.T) {
 	v := newVault(t)
-	s, address := startSecure(t, v)
+	s, address := startSecure(t, v, `log_level = "DEBUG"`)
 	c := v.client("cli")
 	for _, h2 := range []bool{false, true} {
 		transport := &http.Transport{TLSClientConfig: c.Clone(), ForceAttemptHTTP2: h2}
@@ -162,6 +162,9 @@ func TestHTTPS(t *testing.T) {
 	status, text := s.do(must(http.NewRequest("GET", "http://"+address+"/v1/status/leader", nil)))
 	if status != http.StatusBadRequest || text != "Client sent an HTTP request to an HTTPS server.\n" {
 		t.Errorf("plaintext: %d %q", status, text)
+	}
+	for _, why := range []string{"client didn't provide a certificate", "first record does not look like a TLS handshake"} {
+		s.eventually("the log tells "+why, func() bool { return strings.Contains(s.log.String(), why) })
 	}
 }
 

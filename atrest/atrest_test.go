@@ -60,7 +60,7 @@ func TestRecords(t *testing.T) {
 	both.list = append(both.list, old.list...)
 	for _, text := range []string{"", "a", strings.Repeat("long", 10000)} {
 		sealed := old.Seal(nil, []byte(text), []byte("here"))
-		if text != "" && bytes.Contains(sealed, []byte(text)) || len(sealed) != len(text)+Overhead {
+		if len(text) > 8 && bytes.Contains(sealed, []byte(text)) || len(sealed) != len(text)+Overhead {
 			t.Fatal("it is not sealed")
 		}
 		if id, ok := KeyOf(sealed); !ok || id != old.IDs()[0] {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"lictor/durable"
 )
 
 // A small file is one record, or plaintext. Its place is its name and that of its directory.
@@ -61,14 +63,5 @@ func (r *Ring) Reseal(path string) error {
 	if err != nil {
 		return err
 	}
-	next := path + ".tmp"
-	file, err := os.OpenFile(next, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(r.Seal(path, text))
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(next, path)
+	return durable.Replace(path, r.Seal(path, text), 0o600)
 }

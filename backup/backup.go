@@ -78,6 +78,12 @@ type Store interface {
 	Remove(ctx context.Context, name string) error
 }
 
+// A tidier is a Store that may keep parts of what was never written to its end.
+type tidier interface {
+	// Tidy removes such parts, where they are old, of what isName says is an archive's name. It does what it can.
+	Tidy(ctx context.Context, isName func(string) bool)
+}
+
 // A Job makes one archive.
 type Job struct {
 	Store   Store
@@ -140,6 +146,9 @@ func (j *Job) Run(ctx context.Context) (*Last, error) {
 		return nil, fmt.Errorf("read %s back: %w", last.Name, err)
 	}
 	old := j.forget(ctx, before, last.Name, retain)
+	if t, ok := j.Store.(tidier); ok {
+		t.Tidy(ctx, func(name string) bool { return isNameOf(before, name) })
+	}
 	if j.Static != "" {
 		if err := j.Store.Rename(ctx, last.Name, j.Static); err != nil {
 			return nil, errors.Join(fmt.Errorf("rename %s to %s: %w", last.Name, j.Static, err), old)

@@ -2,32 +2,35 @@ package backup
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
+
+	"lictor/certs"
 )
 
 // BucketConfig says which bucket, and how it is reached. Texts that are "" have the defaults of S3.
 type BucketConfig struct {
 	Bucket, Prefix, Region string
 	Endpoint               string // a host with or without port, or a URL of it
+	CAFile                 string // authorities of the endpoint's certificate, in PEM; "" is those of the system
 	AccessKey, SecretKey   string // "" takes those of the environment, of ~/.aws/credentials or of the machine
 	PathStyle              bool   // name the bucket in the path, not in the host's name
 	Encrypt                bool   // with keys of the bucket's keeper
 	KMS                    bool   // with keys of its key service
 	KMSKey                 string
 }
-
-// partSize is how much of an archive is in memory at once. A multipart upload has ten thousand parts at most: 160 GB.
-const partSize = 16 << 20
 
 // copySize is how much of an object a bucket copies in one request: 5 GiB.
 const copySize = 5 << 30
@@ -73,9 +76,14 @@ func OpenBucket(c BucketConfig) (*Bucket, error) {
 		return nil, err
 	}
 	transport.ResponseHeaderTimeout = time.Minute
+	if c.CAFile != "" {
+		if transport.TLSClientConfig, err = trusting(c.CAFile); err != nil {
+			return nil, fmt.Errorf("s3_ca_file: %w", err)
+		}
+	}
 	keys := credentials.NewStaticV4(c.AccessKey, c.SecretKey, "")
 	if c.AccessKey == "" {
-		keys = credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{}})
+		keys = searchKeys()
 	}
 	lookup := minio.BucketLookupAuto
 	if c.PathStyle {
@@ -86,6 +94,50 @@ func OpenBucket(c BucketConfig) (*Bucket, error) {
 		return nil, err
 	}
 	return &Bucket{client: client, conf: c, transport: transport}, nil
+}
+
+// trusting is how the certificate of an endpoint is verified that authorities of a file vouch for.
+func trusting(file string) (*tls.Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	authorities, err := certs.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	pool := x509.NewCertPool()
+	for _, a := range authorities {
+		pool.AddCert(a)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
+}
+
+// blamed names the keys of the section aws_storage to look at when a service refuses with a code.
+var blamed = map[string]string{
+	"NoSuchBucket": "s3_bucket", "InvalidBucketName": "s3_bucket",
+	"InvalidAccessKeyId": "access_key_id", "SignatureDoesNotMatch": "secret_access_key",
+	"AccessDenied":                 "access_key_id, which needs the rights to put, get, list and delete",
+	"AuthorizationHeaderMalformed": "s3_region", "InvalidRegion": "s3_region", "PermanentRedirect": "s3_region and s3_endpoint",
+	"RequestTimeTooSkewed": "the clock of this machine",
+}
+
+// explained adds to an error what to look at.
+func (b *Bucket) explained(err error) error {
+	var refused minio.ErrorResponse
+	var stranger x509.UnknownAuthorityError
+	var failed *url.Error
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &refused) && blamed[refused.Code] != "":
+		return fmt.Errorf("bucket %q: %w (%s: look at %s)", b.conf.Bucket, err, refused.Code, blamed[refused.Code])
+	case errors.As(err, &stranger):
+		return fmt.Errorf("%w (look at s3_ca_file)", err)
+	case errors.As(err, &failed):
+		return fmt.Errorf("%w (look at s3_endpoint)", err)
+	}
+	return err
 }
 
 // Close gives up idle connections.
@@ -109,7 +161,7 @@ func (b *Bucket) sealed() (encrypt.ServerSide, error) {
 	return nil, nil
 }
 
-// Put implements Store: the archive is sent in parts, which become one object at the end.
+// Put implements Store: the archive is sent as it is made, and becomes an object when it is whole.
 func (b *Bucket) Put(ctx context.Context, name string, write func(io.Writer) error) (int64, error) {
 	sealed, err := b.sealed()
 	if err != nil {
@@ -121,15 +173,14 @@ func (b *Bucket) Put(ctx context.Context, name string, write func(io.Writer) err
 		defer close(done)
 		err := write(w)
 		if err != nil {
-			err = fmt.Errorf("make the archive: %w", err) // the library takes a bare end of file for the end of the archive
+			err = fmt.Errorf("make the archive: %w", err) // a bare end of file would be the end of the archive
 		}
 		w.CloseWithError(err)
 	}()
-	info, err := b.client.PutObject(ctx, b.conf.Bucket, b.key(name), r, -1,
-		minio.PutObjectOptions{ContentType: "application/gzip", PartSize: partSize, NumThreads: 1, ServerSideEncryption: sealed})
+	size, err := upload{core: minio.Core{Client: b.client}, bucket: b.conf.Bucket, key: b.key(name), sealed: sealed}.send(ctx, r)
 	r.CloseWithError(errors.New("the upload has ended"))
 	<-done
-	return info.Size, err
+	return size, b.explained(err)
 }
 
 // Open implements Store.
@@ -144,7 +195,7 @@ func (b *Bucket) List(ctx context.Context, prefix string) ([]string, error) {
 	var names []string
 	for o := range b.client.ListObjects(ctx, b.conf.Bucket, minio.ListObjectsOptions{Prefix: b.key(prefix)}) {
 		if o.Err != nil {
-			return nil, o.Err
+			return nil, b.explained(o.Err)
 		}
 		if name := strings.TrimPrefix(o.Key, b.key("")); !strings.Contains(name, "/") {
 			names = append(names, name)
@@ -161,7 +212,7 @@ func (b *Bucket) Rename(ctx context.Context, from, to string) error {
 	}
 	first, err := b.client.StatObject(ctx, b.conf.Bucket, b.key(from), minio.StatObjectOptions{})
 	if err != nil {
-		return err
+		return b.explained(err)
 	}
 	source := minio.CopySrcOptions{Bucket: b.conf.Bucket, Object: b.key(from), MatchETag: first.ETag}
 	target := minio.CopyDestOptions{Bucket: b.conf.Bucket, Object: b.key(to), Encryption: sealed}
@@ -172,11 +223,11 @@ func (b *Bucket) Rename(ctx context.Context, from, to string) error {
 		copied, err = b.client.CopyObject(ctx, target, source)
 	}
 	if err != nil {
-		return err
+		return b.explained(err)
 	}
 	second, err := b.client.StatObject(ctx, b.conf.Bucket, b.key(to), minio.StatObjectOptions{})
 	if err != nil {
-		return err
+		return b.explained(err)
 	}
 	if second.Size != first.Size || second.ETag != copied.ETag {
 		return fmt.Errorf("the copy has %d bytes and tag %q, not %d and %q", second.Size, second.ETag, first.Size, copied.ETag)
@@ -186,5 +237,5 @@ func (b *Bucket) Rename(ctx context.Context, from, to string) error {
 
 // Remove implements Store.
 func (b *Bucket) Remove(ctx context.Context, name string) error {
-	return b.client.RemoveObject(ctx, b.conf.Bucket, b.key(name), minio.RemoveObjectOptions{})
+	return b.explained(b.client.RemoveObject(ctx, b.conf.Bucket, b.key(name), minio.RemoveObjectOptions{}))
 }

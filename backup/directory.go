@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"lictor/durable"
 )
 
 // A Directory keeps archives as files, which nobody but their owner may read. It must exist.
@@ -51,15 +53,6 @@ func (d Directory) tidy(name string) {
 	}
 }
 
-// sync makes a change of names last.
-func (d Directory) sync() error {
-	dir, err := os.Open(string(d))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
 func (d Directory) path(name string) string { return filepath.Join(string(d), name) }
 
 // Open implements Store.
@@ -87,7 +80,7 @@ func (d Directory) Rename(_ context.Context, from, to string) error {
 	if err := os.Rename(d.path(from), d.path(to)); err != nil {
 		return err
 	}
-	return d.sync()
+	return durable.SyncDir(string(d))
 }
 
 // Remove implements Store.

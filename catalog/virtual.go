@@ -45,7 +45,7 @@ func assign(tx *state.Tx, service string) *Virtual {
 		return v
 	}
 	v := &Virtual{Service: service, Number: 1}
-	if s := spares.First(tx, "id_prefix", ""); s != nil {
+	if s := lowestSpare(tx); s != nil {
 		v.Number = s.Number
 		spares.Delete(tx, s)
 	} else if last := virtuals.Last(tx, "number"); last != nil {
@@ -56,6 +56,13 @@ func assign(tx *state.Tx, service string) *Virtual {
 	}
 	virtuals.Insert(tx, v)
 	return v
+}
+
+func lowestSpare(tx *state.Tx) *Spare {
+	for s := range spares.All(tx) {
+		return s
+	}
+	return nil
 }
 
 // unassign takes a service's address back once neither it nor a way into it is left.

@@ -57,6 +57,7 @@ type BackupS3 struct {
 	Prefix    string `config:"s3_key_prefix"`             // what stands, with a slash, before the names of archives
 	Static    string `config:"s3_static_snapshot_name"`   // name that every archive takes from the one before once it was read back; none is counted then
 	Endpoint  string `config:"s3_endpoint"`               // host or URL of another service than Amazon's
+	CAFile    string `config:"s3_ca_file"`                // authorities of the endpoint's certificate, in PEM; "" is those of the system (Lictor's own)
 	Encrypt   bool   `config:"s3_server_side_encryption"` // let the service encrypt archives
 	KMS       bool   `config:"s3_enable_kms"`             // let it encrypt them with a key of its key service
 	KMSKey    string `config:"s3_kms_key"`                // id of that key
@@ -93,8 +94,12 @@ func (b *Backup) check(r *report) {
 }
 
 func (s *BackupS3) check(r *report) {
-	if _, _, err := backup.SplitEndpoint(s.Endpoint); err != nil {
+	_, secure, err := backup.SplitEndpoint(s.Endpoint)
+	switch {
+	case err != nil:
 		r.refuse("snapshot_agent.aws_storage.s3_endpoint", "%s", err)
+	case s.CAFile != "" && !secure:
+		r.refuse("snapshot_agent.aws_storage.s3_ca_file", "needs an s3_endpoint that is reached with TLS")
 	}
 	if (s.AccessKey == "") != (s.SecretKey == "") {
 		r.refuse("snapshot_agent.aws_storage.access_key_id", "and secret_access_key need each other")
@@ -105,7 +110,7 @@ func (s *BackupS3) check(r *report) {
 	if s.KMS && s.KMSKey == "" {
 		r.refuse("snapshot_agent.aws_storage.s3_enable_kms", "needs s3_kms_key")
 	}
-	if s.Bucket == "" && (s.AccessKey != "" || s.Endpoint != "" || s.Static != "") {
+	if s.Bucket == "" && (s.AccessKey != "" || s.Endpoint != "" || s.CAFile != "" || s.Static != "") {
 		r.refuse("snapshot_agent.aws_storage", "needs s3_bucket")
 	}
 }

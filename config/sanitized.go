@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"strings"
 	"time"
@@ -188,11 +190,19 @@ func withoutTokens(s *catalog.ServiceDefinition) *catalog.ServiceDefinition {
 	return &shown
 }
 
+// shownChecks are copies of the checks without their tokens and without what they send, which may hold those of others.
 func shownChecks(all []*catalog.CheckDefinition) []catalog.CheckDefinition {
 	shown := []catalog.CheckDefinition{}
 	for _, c := range all {
 		copied := *c
-		copied.Token = hide(c.Token)
+		copied.Token, copied.Body = hide(c.Token), hide(c.Body)
+		if u, err := url.Parse(c.HTTP); err == nil && u.User != nil {
+			copied.HTTP = u.Redacted()
+		}
+		copied.Header = maps.Clone(c.Header)
+		for name := range copied.Header {
+			copied.Header[name] = []string{hidden}
+		}
 		shown = append(shown, copied)
 	}
 	return shown

@@ -211,7 +211,7 @@ func TestNoEffect(t *testing.T) {
 
 func TestSanitized(t *testing.T) {
 	shown := mustLoad(t, Options{Dev: true, Fragments: []string{
-		`encrypt = "AAAAAAAAAAAAAAAAAAAAAA==" acl { tokens { agent = "s" } } service { name = "a" token = "s" check { ttl = "1s" token = "s" } connect { sidecar_service { token = "s" } } }`,
+		`encrypt = "AAAAAAAAAAAAAAAAAAAAAA==" acl { tokens { agent = "s" } } service { name = "a" token = "s" check { http = "http://u:s@h/" interval = "1s" header { Authorization = ["Bearer s"] Accept = ["s", "s"] } body = "s" token = "s" } connect { sidecar_service { token = "s" } } }`,
 	}}).Config.Sanitized()
 	want := map[string]any{
 		"ServerMode": true, "Datacenter": "dc1", "NodeName": "host1", "LeaveOnTerm": false, "ACLsEnabled": false,
@@ -222,7 +222,7 @@ func TestSanitized(t *testing.T) {
 		checkEqual(t, name, shown[name], value)
 	}
 	if text := regexp.MustCompile(`\bs\b`).FindString(render(shown)); text != "" {
-		t.Error("a secret is shown")
+		t.Errorf("a secret is shown: %s", render(shown["Services"]))
 	}
 }
 

@@ -1,6 +1,8 @@
 package configentry
 
 import (
+	"context"
+
 	"lictor/acl"
 	"lictor/replica"
 	"lictor/rpc"
@@ -47,7 +49,7 @@ func (c *Copy) Apply(tx *state.Tx) (any, error) {
 
 // Own says that the primary datacenter carries out all that changes entries and intentions, where this is another one.
 func Own(r *rpc.Registry[acl.Authorizer]) {
-	rpc.Own(r, PutMethod, func(rpc.Header, *Put) bool { return true })
-	rpc.Own(r, DeleteMethod, func(rpc.Header, *Delete) bool { return true })
-	rpc.Own(r, ChangeIntentionMethod, func(rpc.Header, *ChangeIntention) bool { return true })
+	rpc.Own(r, PutMethod, func(context.Context, rpc.Header, *Put) bool { return true })
+	rpc.Own(r, DeleteMethod, func(context.Context, rpc.Header, *Delete) bool { return true })
+	rpc.Own(r, ChangeIntentionMethod, func(context.Context, rpc.Header, *ChangeIntention) bool { return true })
 }

@@ -8,10 +8,11 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/hashicorp/memberlist"
+
+	"lictor/durable"
 )
 
 // ParseKey decodes the base64 form of a gossip key and checks that it has 16, 24 or 32 bytes.
@@ -132,19 +133,7 @@ func writeKeyring(path string, ring [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("encode gossip keyring: %w", err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write gossip keyring: %w", err)
-	}
-	defer os.Remove(tmp.Name()) // fails once renamed, as it should
-	_, err = tmp.Write(data)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err := errors.Join(err, tmp.Close()); err != nil {
-		return fmt.Errorf("write gossip keyring: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), path); err != nil {
+	if err := durable.Replace(path, data, 0o600); err != nil {
 		return fmt.Errorf("write gossip keyring: %w", err)
 	}
 	return nil

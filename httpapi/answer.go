@@ -57,6 +57,10 @@ func writeAnswer[R any](s *Server, w http.ResponseWriter, r *http.Request, answe
 
 // writeJSON encodes a value and writes it.
 func (s *Server) writeJSON(w http.ResponseWriter, r *http.Request, value any) {
+	if yes, ok := value.(bool); ok { // what most writes answer
+		s.writeBody(w, r, strconv.AppendBool(nil, yes))
+		return
+	}
 	body, err := json.Marshal(value)
 	if err != nil {
 		s.fail(w, r, err)

@@ -132,7 +132,7 @@ func (c *copier) follow(ctx context.Context) error {
 		watchdog.Stop()
 		defer watchdog.Reset(silence)
 		p := new(Page)
-		if _, err := p.UnmarshalMsg(body); err != nil {
+		if err := rpc.Decode(body, p); err != nil {
 			return fmt.Errorf("a page that cannot be read: %w", err)
 		}
 		return c.take(ctx, p)
@@ -257,12 +257,13 @@ func (c *copier) bring(ctx context.Context, p *Page, next Progress) error {
 	return nil
 }
 
-// ops are the operations that a page stands for, in the order of the keys if it is of a full answer.
+// ops are the operations that a page stands for, in the order of the keys if it is of a full answer. Keys that are left out
+// are not touched, whatever the source says of them.
 func (c *copier) ops(tx *state.Tx, p *Page) iter.Seq[Op] {
 	to := c.rule.Destination
 	put := func(i *Item) Op { return Op{Key: to + i.Key, Flags: i.Flags, Value: i.Value} }
 	return func(yield func(Op) bool) {
-		items := p.Items
+		items := slices.DeleteFunc(p.Items, func(i Item) bool { return c.rule.excludes(i.Key) })
 		if p.Full {
 			for e := range kv.Entries.From(tx, to+p.From) {
 				rest, below := strings.CutPrefix(e.Key, to)
@@ -288,7 +289,7 @@ func (c *copier) ops(tx *state.Tx, p *Page) iter.Seq[Op] {
 			}
 		}
 		for _, rest := range p.Deleted {
-			if !yield(Op{Key: to + rest, Delete: true}) {
+			if !c.rule.excludes(rest) && !yield(Op{Key: to + rest, Delete: true}) {
 				return
 			}
 		}

@@ -29,6 +29,8 @@ type world struct {
 	opened  int // streams
 	keys    int // that were sent
 	full    int // answers of all keys from the first on
+
+	forge func(page []byte) []byte // what becomes of a page under way; nil leaves all as they are; guarded by mu
 }
 
 // A site is one datacenter.
@@ -152,7 +154,11 @@ func (s *site) stream(ctx context.Context, h rpc.Header, args []byte, deliver fu
 		if p.First {
 			s.full++
 		}
+		forge := s.forge
 		s.mu.Unlock()
+		if forge != nil {
+			body = forge(body)
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -168,6 +174,13 @@ func (w *world) cut(link string, cut bool) {
 	if cancel := w.streams[link]; cut && cancel != nil {
 		cancel()
 	}
+}
+
+// forges says what becomes of pages under way.
+func (w *world) forges(forge func(page []byte) []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forge = forge
 }
 
 // counted takes how many keys and full answers were sent since it was last called.

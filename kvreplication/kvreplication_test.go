@@ -3,10 +3,13 @@ package kvreplication
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tinylib/msgp/msgp"
 
 	"lictor/acl"
 	"lictor/kv"
@@ -202,6 +205,42 @@ func TestMissingRightsAreTold(t *testing.T) {
 		w.cut("dc2dc1", true)
 		w.cut("dc2dc1", false)
 		w.until("the lack of the prefix is told", func() bool { return strings.Contains(b.status().LastError, `'key:list' on "g/"`) })
+	})
+}
+
+// What a source sends that was not asked for changes nothing here, and lengths that it claims are not believed.
+func TestASourceThatLies(t *testing.T) {
+	in(t, "dc1 dc2", func(w *world) {
+		a, b := w.sites["dc1"], w.sites["dc2"]
+		a.put("g/a=1")
+		b.put("g/b=2", "g/mine/b=old", "g/mine/c=old")
+		w.forges(func(body []byte) []byte {
+			p := new(Page)
+			if _, err := p.UnmarshalMsg(body); err != nil {
+				w.Error(err)
+			}
+			if p.Full {
+				p.Items = append(p.Items, Item{Key: "mine/b", Value: []byte("theirs")}, Item{Key: "mine/d", Value: []byte("theirs")})
+			}
+			p.Items, p.Deleted = append(p.Items, Item{Key: "mine/e"}), []string{"mine/c"}
+			body, err := p.MarshalMsg(nil)
+			if err != nil {
+				w.Error(err)
+			}
+			return body
+		})
+		b.copies(from("dc1", "g/>g/ -g/mine/"))
+		b.follows()
+		a.put("g/a=2")
+		b.wants("g/a=2", "g/mine/b=old", "g/mine/c=old")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		w.forges(func([]byte) []byte { return append(msgp.AppendString([]byte{0x81}, "Items"), 0xdd, 1, 0, 0, 0) })
+		a.put("g/a=3")
+		w.until("it is told", func() bool { return strings.Contains(b.status().LastError, "a page that cannot be read") })
+		if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 64<<20 {
+			t.Errorf("%d MiB were made room for", (after.TotalAlloc-before.TotalAlloc)>>20)
+		}
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"lictor/atrest"
+	"lictor/durable"
 )
 
 // Encryption at rest lies right above the backends: what they store is sealed, and all above sees plaintext. So a conversion
@@ -386,5 +387,5 @@ func compact(path string) error {
 	if err := os.Rename(next, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }

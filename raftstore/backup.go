@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/hashicorp/raft"
 
@@ -97,6 +98,7 @@ func (s *Service) prepare(a *archived) (*Imported, error) {
 	var imported *Imported
 	if consulsnap.Begins(head[:n]) {
 		imported, err = a.translate(s.Node.scratch(), s.Node.DB().Read().Unwatched())
+		runtime.GC() // of what it has filled nothing is needed any more; it would stand beside the live state and the one that is restored
 	} else {
 		err = state.Verify(a.state, Tables()...)
 	}

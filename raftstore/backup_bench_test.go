@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -19,11 +20,10 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// BenchmarkSave saves an archive of 100,000 keys, as operators do, with a write before each, so that none is the last one
-// again.
-func BenchmarkSave(b *testing.B) {
+// hundredThousand opens a server with as many keys.
+func hundredThousand(b *testing.B) *Node {
 	a := open(b, nil)
-	defer a.Stop()
+	b.Cleanup(func() { a.Stop() })
 	value := strings.Repeat("v", 100)
 	done := make(chan error)
 	const keys, writers = 100_000, 100
@@ -41,6 +41,13 @@ func BenchmarkSave(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	return a
+}
+
+// BenchmarkSave saves an archive of 100,000 keys, as operators do, with a write before each, so that none is the last one
+// again.
+func BenchmarkSave(b *testing.B) {
+	a := hundredThousand(b)
 	s := &Service{Node: a}
 	var size counter
 	for b.Loop() {
@@ -50,4 +57,20 @@ func BenchmarkSave(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(size.n)/float64(b.N), "B/archive")
+}
+
+// BenchmarkRestore restores an archive of 100,000 keys, from its first byte until the server answers from it.
+func BenchmarkRestore(b *testing.B) {
+	a := hundredThousand(b)
+	s := &Service{Node: a}
+	var archive bytes.Buffer
+	if err := s.Save(context.Background(), acl.AllowAll(), state.ReadOptions{}, &archive, func(uint64, state.ReadMeta) {}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Restore(context.Background(), acl.AllowAll(), bytes.NewReader(archive.Bytes())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(archive.Len()), "B/archive")
 }

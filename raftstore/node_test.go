@@ -296,7 +296,7 @@ func TestDamagedArchivesChangeNothing(t *testing.T) {
 func TestPanicStaysInItsCommand(t *testing.T) {
 	n := open(t, nil)
 	defer n.Stop()
-	future := n.raft.Apply([]byte{1, 0x81, 0xa3, 'K', 'e', 'y', 0xa0}, 0) // a kv.Put without a key: memdb refuses it
+	future := n.raft.Apply([]byte{1, 0x81, 0xa3, 'K', 'e', 'y', 0xa0}, 0) // a kv.Put without a key: the table refuses it
 	put(t, n, "a", "1")
 	if err := future.Error(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
+
+	"lictor/durable"
 )
 
 // raft-wal reads 64 KiB from a file for each entry, of which most are a few hundred bytes, and a start reads all
@@ -54,7 +56,7 @@ func (f *frugal) OpenWriter(dir, name string) (types.WritableFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syncDir(dir); err != nil {
+	if err := durable.SyncDir(dir); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return &frugalFile{WritableFile: file, fs: f}, nil

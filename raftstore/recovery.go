@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"lictor/durable"
 	"lictor/state"
 )
 
@@ -226,5 +227,5 @@ func recoverFrom(store *storage, c *Config, servers []Server) error {
 	if err != nil {
 		return fmt.Errorf("the cluster was recovered, but will be once more at the next start: %w", err)
 	}
-	return syncDir(c.Dir)
+	return durable.SyncDir(c.Dir)
 }

@@ -18,6 +18,8 @@ import (
 	walmetrics "github.com/hashicorp/raft-wal/metrics"
 	"github.com/hashicorp/raft-wal/segment"
 	"go.etcd.io/bbolt"
+
+	"lictor/durable"
 )
 
 // storage is where Raft keeps what must survive.
@@ -179,7 +181,7 @@ func (s *storage) openBolt(c *Config) (*boltdb.BoltStore, error) {
 	}
 	s.closers = append(s.closers, bolt.Close)
 	if missing != nil {
-		if err := syncDir(c.Dir); err != nil {
+		if err := durable.SyncDir(c.Dir); err != nil {
 			return nil, err
 		}
 	}
@@ -216,7 +218,7 @@ func openFiles(c *Config, dir string) (raft.LogStore, func() error, error) {
 		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
 	}
 	files := &frugal{FS: walfs.New(), reached: c.reached}
-	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithSegmentFiler(segment.NewFiler(dir, files)), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")),
+	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithSegmentFiler(segment.NewFiler(dir, files)), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")), wal.WithCodec(&entryCodec{}),
 		wal.WithMetricsCollector(walmetrics.NewGoMetricsCollector([]string{"raft", "wal"}, nil, nil)))
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
@@ -241,14 +243,5 @@ func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDir(filepath.Dir(dir))
 }

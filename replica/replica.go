@@ -113,7 +113,6 @@ type Table[Z, T any] struct {
 // encoded is what generated code gives each row.
 type encoded interface {
 	MarshalMsg(b []byte) ([]byte, error)
-	UnmarshalMsg(b []byte) ([]byte, error)
 }
 
 func (t *Table[Z, T]) name() string { return t.Name }
@@ -212,7 +211,7 @@ func (t *Table[Z, T]) changed(tx *state.Tx, rows []Row) ([]Row, error) {
 
 func (t *Table[Z, T]) decode(row Row) (*T, error) {
 	r := new(T)
-	if _, err := any(r).(encoded).UnmarshalMsg(row.Body); err != nil {
+	if err := rpc.Decode(row.Body, r); err != nil {
 		return nil, rpc.Errorf(rpc.Internal, "%s: a row that cannot be read: %s", t.Name, err)
 	}
 	if t.Key(r) != row.Key || !t.takes(r) {

@@ -19,7 +19,7 @@ type handler[Z any] struct {
 	answer func(ctx context.Context, az Z, args []byte) ([]byte, error)
 	types  Types
 	traits Traits
-	owned  func(h Header, args any) (bool, error) // see Own; nil is never
+	owned  func(ctx context.Context, h Header, args any) (bool, error) // see Own; nil is never
 }
 
 // Traits are what who makes a call must know of its method: see Method.
@@ -71,28 +71,28 @@ func Handle[Z, A, R any](r *Registry[Z], m Method[A, R], do func(ctx context.Con
 
 // Own says of a method that has been added which of its calls belong to the datacenter that owns what they are about, whichever
 // they are made in. It panics if there is no such method.
-func Own[Z, A, R any](r *Registry[Z], m Method[A, R], owned func(h Header, args *A) bool) {
+func Own[Z, A, R any](r *Registry[Z], m Method[A, R], owned func(ctx context.Context, h Header, args *A) bool) {
 	known, err := r.find(m.Name)
 	if err != nil {
 		panic(err)
 	}
-	known.owned = func(h Header, args any) (bool, error) {
+	known.owned = func(ctx context.Context, h Header, args any) (bool, error) {
 		if a, ok := args.(*A); ok {
-			return owned(h, a), nil
+			return owned(ctx, h, a), nil
 		}
 		var a A
 		if err := Decode(args.([]byte), &a); err != nil {
 			return false, err
 		}
-		return owned(h, &a), nil
+		return owned(ctx, h, &a), nil
 	}
 	r.methods[m.Name] = known
 }
 
 // Owned tells whether a call belongs to the owner: see Own. Args is what is given to Dispatch or to Answer.
-func (r *Registry[Z]) Owned(h Header, method string, args any) (bool, error) {
+func (r *Registry[Z]) Owned(ctx context.Context, h Header, method string, args any) (bool, error) {
 	if known, ok := r.methods[method]; ok && known.owned != nil {
-		return known.owned(h, args)
+		return known.owned(ctx, h, args)
 	}
 	return false, nil
 }

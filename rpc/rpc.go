@@ -89,9 +89,12 @@ func Errorf(code Code, format string, args ...any) error {
 
 // CodeOf finds the code of err or of what it wraps; Internal if there is none.
 func CodeOf(err error) Code {
-	var coded interface{ ErrorCode() string }
-	if errors.As(err, &coded) {
-		return Code(coded.ErrorCode())
+	type coded interface {
+		error
+		ErrorCode() string
+	}
+	if c, ok := errors.AsType[coded](err); ok {
+		return Code(c.ErrorCode())
 	}
 	return Internal
 }

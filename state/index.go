@@ -1,7 +1,5 @@
 package state
 
-import "slices"
-
 //go:generate go tool msgp -o index_gen.go -tests=false -io=false -unexported
 
 // An indexRow remembers the log index at which what Name stands for has last changed: a table, or anything narrower
@@ -11,22 +9,18 @@ type indexRow struct {
 	Index uint64
 }
 
-var indexes = NewTable("index", func(r *indexRow) string { return Key(r.Name) })
+var indexes = NewTable("index", func(r *indexRow) string { return r.Name })
 
 // Touch moves the index called name to that of the Tx. Tables are touched by what changes them; domains touch names
 // of their own, such as "service/web", so that a query can watch one row whatever the size of its answer.
 func (tx *Tx) Touch(name string) {
-	if !slices.Contains(tx.touched, name) {
-		tx.touched = append(tx.touched, name)
-	}
+	tx.writing().touched[name] = tx.index
 }
 
 // Forget removes the index called name, for what exists no more. Its watchers wake.
 func (tx *Tx) Forget(name string) {
-	tx.flush()
-	if r := indexes.Get(tx, Key(name)); r != nil {
-		must(tx.txn.Delete(indexes.name, r))
-	}
+	delete(tx.writing().touched, name)
+	tx.edit.delete(indexes.slot(tx), name)
 }
 
 // Changed is the highest of the log indexes at which the named things have last changed; 0 if none of them ever did. A
@@ -34,10 +28,10 @@ func (tx *Tx) Forget(name string) {
 func (tx *Tx) Changed(names ...string) uint64 {
 	var at uint64
 	for _, n := range names {
-		if slices.Contains(tx.touched, n) {
-			return tx.index
+		if tx.edit != nil {
+			at = max(at, tx.edit.touched[n])
 		}
-		if r := indexes.Get(tx, Key(n)); r != nil {
+		if r := indexes.Get(tx, n); r != nil {
 			at = max(at, r.Index)
 		}
 	}
@@ -51,9 +45,9 @@ const restoredIndex = "restored"
 // indexes up to there: an answer with a lower one would take them back.
 func (tx *Tx) Floor() uint64 { return tx.Unwatched().Changed(restoredIndex) }
 
+// flush writes the indexes that the commands of a batch have moved, each once.
 func (tx *Tx) flush() {
-	for _, n := range tx.touched {
-		must(tx.txn.Insert(indexes.name, &indexRow{n, tx.index}))
+	for name, at := range tx.edit.touched {
+		indexes.put(tx, &indexRow{name, at})
 	}
-	tx.touched = tx.touched[:0]
 }

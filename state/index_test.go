@@ -66,3 +66,27 @@ func TestBatch(t *testing.T) {
 		t.Errorf("after: %d, %d", read.Changed("pets"), read.Changed("dogs"))
 	}
 }
+
+// What an earlier command of a batch has touched is seen by the later ones, until it is forgotten.
+func TestBatchForgets(t *testing.T) {
+	z := newZoo(t)
+	z.write(func(tx *state.Tx) { tx.Touch("cats") })
+	tx := z.db.Write(5)
+	tx.Touch("dogs")
+	tx.Touch("cats")
+	tx.Advance(6)
+	if got := tx.Unwatched().Changed("dogs", "birds"); got != 5 {
+		t.Errorf("touched at 5: %d", got)
+	}
+	tx.Forget("dogs")
+	tx.Forget("cats")
+	if got := tx.Changed("dogs", "cats"); got != 0 {
+		t.Errorf("forgotten: %d", got)
+	}
+	tx.Advance(7)
+	tx.Touch("cats")
+	tx.Commit()
+	if read := z.db.Read(); read.Changed("dogs") != 0 || read.Changed("cats") != 7 {
+		t.Errorf("after: %d, %d", read.Changed("dogs"), read.Changed("cats"))
+	}
+}

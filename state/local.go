@@ -31,9 +31,9 @@ func (l *Local) Apply(ctx context.Context, cmd Command) (any, error) {
 	defer l.mu.Unlock()
 	l.index++
 	tx := l.db.Write(l.index)
+	defer tx.Abort() // of a command that panics
 	result, err := cmd.Apply(tx)
 	if _, ok := cmd.(Isolated); ok && err != nil {
-		tx.Abort()
 		return result, err
 	}
 	tx.Commit()

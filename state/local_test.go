@@ -58,3 +58,23 @@ func TestLocal(t *testing.T) {
 		t.Error("two tables of one name are accepted")
 	}
 }
+
+// A command that panics has changed nothing, and the next one is applied.
+func TestLocalOutlivesACommand(t *testing.T) {
+	pets := newPets()
+	log, err := state.NewLocal(1, pets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("a pet without a name is taken")
+			}
+		}()
+		log.Apply(t.Context(), &adopt{pet{}, pets, nil})
+	}()
+	if _, err := log.Apply(t.Context(), &adopt{pet{Name: "rex"}, pets, nil}); err != nil || names(pets.All(log.DB().Read())) != "rex" {
+		t.Errorf("after it: %v", err)
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"reflect"
 
-	"github.com/hashicorp/go-memdb"
 	"github.com/tinylib/msgp/msgp"
 )
 
@@ -28,26 +27,28 @@ const (
 
 // A Snapshot is the state of one moment. It costs nothing to take and holds up nobody.
 type Snapshot struct {
-	db  *DB
-	txn *memdb.Txn
+	db    *DB
+	roots []*node
 }
 
 // Snapshot takes the state of this moment.
 func (db *DB) Snapshot() *Snapshot {
-	return &Snapshot{db: db, txn: db.live.Load().mem.Txn(false)}
+	return &Snapshot{db: db, roots: *db.live.Load().roots.Load()}
 }
 
 // WriteTo streams the snapshot, in memory that does not grow with its size.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	out := &counter{w: bufio.NewWriterSize(w, 256<<10)}
 	buf := msgp.AppendUint(msgp.AppendString(nil, snapshotMagic), snapshotVersion)
+	if err := out.write(buf); err != nil {
+		return out.n, err
+	}
 	var raw []byte
 	for _, t := range s.db.tables {
 		shuffled := hasMaps(reflect.TypeOf(t.newRow()), map[reflect.Type]bool{})
-		it, err := s.txn.Get(t.Name(), "id_prefix", "")
-		must(err)
-		for row := it.Next(); row != nil; row = it.Next() {
-			buf = msgp.AppendString(buf, t.Name())
+		var err error
+		s.roots[s.db.slots[t.identity()]].walk(func(row any) bool {
+			buf = msgp.AppendString(buf[:0], t.Name())
 			if shuffled {
 				if raw, err = row.(Row).MarshalMsg(raw[:0]); err == nil {
 					buf, _, err = appendSorted(buf, raw)
@@ -56,15 +57,17 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 				buf, err = row.(Row).MarshalMsg(buf)
 			}
 			if err != nil {
-				return out.n, fmt.Errorf("encode a row of %s: %w", t.Name(), err)
+				err = fmt.Errorf("encode a row of %s: %w", t.Name(), err)
+			} else {
+				err = out.write(buf)
 			}
-			if err := out.write(buf); err != nil {
-				return out.n, err
-			}
-			buf = buf[:0]
+			return err == nil
+		})
+		if err != nil {
+			return out.n, err
 		}
 	}
-	if err := out.write(msgp.AppendString(buf, "")); err != nil {
+	if err := out.write(msgp.AppendString(buf[:0], "")); err != nil {
 		return out.n, err
 	}
 	return out.n, out.w.Flush()
@@ -86,16 +89,14 @@ var ErrDamaged = errors.New("the snapshot is damaged")
 
 // Restore replaces the whole state by that of the stream and wakes every watcher. If it fails nothing has changed.
 func (db *DB) Restore(r io.Reader) error {
-	g, err := db.generation()
-	if err != nil {
+	tx := &Tx{db: db, edit: newEdit(&db.owners)}
+	tx.edit.start(db.empty())
+	if err := db.load(tx, msgp.NewReaderSize(r, 256<<10)); err != nil {
 		return err
 	}
-	txn := g.mem.Txn(true)
-	if err := db.load(txn, msgp.NewReaderSize(r, 256<<10)); err != nil {
-		txn.Abort()
-		return err
-	}
-	txn.Commit()
+	g := newGeneration(tx.edit.roots())
+	db.writer.Lock()
+	defer db.writer.Unlock()
 	db.showing.Lock()
 	defer db.showing.Unlock()
 	old := db.live.Swap(g)
@@ -125,8 +126,8 @@ func Verify(r io.Reader, tables ...AnyTable) error {
 	return scan(msgp.NewReaderSize(r, 256<<10), append([]AnyTable{indexes}, tables...), AnyTable.check)
 }
 
-func (db *DB) load(txn *memdb.Txn, in *msgp.Reader) error {
-	return scan(in, db.tables, func(t AnyTable, row Row) error { return txn.Insert(t.Name(), row) })
+func (db *DB) load(tx *Tx, in *msgp.Reader) error {
+	return scan(in, db.tables, func(t AnyTable, row Row) error { return t.load(tx, row) })
 }
 
 // maxName bounds the names of tables, in bytes.

@@ -3,8 +3,8 @@ package state
 import (
 	"errors"
 	"fmt"
+	"sync"
 
-	"github.com/hashicorp/go-memdb"
 	"github.com/tinylib/msgp/msgp"
 )
 
@@ -18,15 +18,18 @@ type Row interface {
 type AnyTable interface {
 	// Name is the table's name, unique in a DB. It is part of the snapshot format and must not change.
 	Name() string
-	schema() *memdb.TableSchema
+	identity() int
+	indexNames() []string
 	newRow() Row
 	check(Row) error
+	load(*Tx, Row) error
 }
 
 // A Table declares rows of type T, which is never changed once inserted: to change a row, insert a changed copy.
 // A Table has no content; a Tx has. The zero value is not usable.
 type Table[T any] struct {
 	name   string
+	number int // see numberOf
 	key    func(row *T) string
 	others []Index[T]
 }
@@ -47,7 +50,7 @@ func NewTable[T any](name string, key func(row *T) string, others ...Index[T]) *
 	if _, ok := any(new(T)).(Row); !ok {
 		panic(fmt.Sprintf("table %s: *%T is no Row", name, *new(T)))
 	}
-	return &Table[T]{name: name, key: key, others: others}
+	return &Table[T]{name: name, number: numberOf(name), key: key, others: others}
 }
 
 // One makes the keys of an index from a function that gives one key; an empty key leaves the row out.
@@ -90,45 +93,63 @@ func (t *Table[T]) check(row Row) error {
 	return nil
 }
 
-func (t *Table[T]) schema() *memdb.TableSchema {
-	s := &memdb.TableSchema{Name: t.name, Indexes: map[string]*memdb.IndexSchema{
-		"id": {Name: "id", Unique: true, Indexer: &primary[T]{key: t.key}},
-	}}
+// load inserts a row of a snapshot, which leaves the table's index as the snapshot has it.
+func (t *Table[T]) load(tx *Tx, row Row) error {
+	if err := t.check(row); err != nil {
+		return err
+	}
+	t.put(tx, any(row).(*T))
+	return nil
+}
+
+func (t *Table[T]) identity() int { return t.number }
+
+func (t *Table[T]) indexNames() []string {
+	names := []string{"id"}
 	for _, x := range t.others {
-		s.Indexes[x.Name] = &memdb.IndexSchema{Name: x.Name, Unique: x.Unique, AllowMissing: true, Indexer: &indexer[T]{keys: x.Keys}}
+		names = append(names, x.Name)
 	}
-	return s
+	return names
 }
 
-// Arguments of a lookup are ready-made keys.
-type ready struct{}
-
-func (ready) FromArgs(args ...any) ([]byte, error) { return []byte(args[0].(string)), nil }
-
-func (ready) PrefixFromArgs(args ...any) ([]byte, error) { return []byte(args[0].(string)), nil }
-
-// primary is a table's key as memdb wants it.
-type primary[T any] struct {
-	ready
-	key func(*T) string
-}
-
-func (x *primary[T]) FromObject(row any) (bool, []byte, error) {
-	k := x.key(row.(*T))
-	return k != "", []byte(k), nil
-}
-
-// An indexer is an Index as memdb wants it.
-type indexer[T any] struct {
-	ready
-	keys func(*T) []string
-}
-
-func (x *indexer[T]) FromObject(row any) (bool, [][]byte, error) {
-	keys := x.keys(row.(*T))
-	out := make([][]byte, len(keys))
-	for i, k := range keys {
-		out[i] = []byte(k)
+// slot is the place of the table's own tree among those of a DB. Those of its other indexes come next, in their order.
+func (t *Table[T]) slot(tx *Tx) int {
+	if t.number < len(tx.db.slots) {
+		if slot := tx.db.slots[t.number]; slot >= 0 {
+			return slot
+		}
 	}
-	return len(out) > 0, out, nil
+	panic(fmt.Sprintf("state: there is no table %q", t.name))
+}
+
+// find is the place of an index, and whether no two rows have the same key in it.
+func (t *Table[T]) find(tx *Tx, index string) (slot int, unique bool) {
+	slot = t.slot(tx)
+	if index == "id" {
+		return slot, true
+	}
+	for i := range t.others {
+		if t.others[i].Name == index {
+			return slot + 1 + i, t.others[i].Unique
+		}
+	}
+	panic(fmt.Sprintf("state: table %s has no index %q", t.name, index))
+}
+
+// numbers tells tables apart, by their names, with a small number for each: what a Tx needs to find a table's trees
+// without a look-up by name. A name has one number as long as the process lives.
+var numbers = struct {
+	sync.Mutex
+	of map[string]int
+}{of: map[string]int{}}
+
+func numberOf(name string) int {
+	numbers.Lock()
+	defer numbers.Unlock()
+	n, ok := numbers.of[name]
+	if !ok {
+		n = len(numbers.of)
+		numbers.of[name] = n
+	}
+	return n
 }

@@ -113,6 +113,12 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := state.Open(newPets(), newPets()); err == nil || !strings.Contains(err.Error(), `two tables are called "pets"`) {
 		t.Errorf("two tables of one name: %v", err)
 	}
+	for _, name := range []string{"id", "", "colour"} {
+		colour := state.Index[pet]{Name: "colour"}
+		if _, err := state.Open(state.NewTable("x", func(*pet) string { return "" }, colour, state.Index[pet]{Name: name})); err == nil {
+			t.Errorf("an index called %q, beside id and colour, is accepted", name)
+		}
+	}
 	defer func() {
 		if recover() == nil {
 			t.Error("a table of what is no row is accepted")
@@ -122,11 +128,24 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
-	z := newZoo(t)
-	for what, do := range map[string]func(){
-		"a write by a reader":  func() { z.pets.Insert(z.db.Read(), &pet{Name: "rex"}) },
-		"an unknown index":     func() { z.pets.First(z.db.Read(), "colour", "red") },
-		"a row without a name": func() { z.write(func(tx *state.Tx) { z.pets.Insert(tx, &pet{}) }) },
+	for what, do := range map[string]func(z *zoo){
+		"a write by a reader": func(z *zoo) { z.pets.Insert(z.db.Read(), &pet{Name: "rex"}) },
+		"a write after the commit": func(z *zoo) {
+			tx := z.db.Write(1)
+			tx.Commit()
+			z.pets.Insert(tx, &pet{Name: "rex"})
+		},
+		"a second commit": func(z *zoo) {
+			tx := z.db.Write(1)
+			tx.Commit()
+			tx.Commit()
+		},
+		"a table of another store": func(z *zoo) {
+			other := state.NewTable("others", func(p *pet) string { return p.Name })
+			other.Get(z.db.Read(), "rex")
+		},
+		"an unknown index":     func(z *zoo) { z.pets.First(z.db.Read(), "colour", "red") },
+		"a row without a name": func(z *zoo) { z.write(func(tx *state.Tx) { z.pets.Insert(tx, &pet{}) }) },
 	} {
 		func() {
 			defer func() {
@@ -134,7 +153,7 @@ func TestMisuse(t *testing.T) {
 					t.Errorf("%s is accepted", what)
 				}
 			}()
-			do()
+			do(newZoo(t))
 		}()
 	}
 }

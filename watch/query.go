@@ -125,5 +125,8 @@ func (q Query) kind() (kind, error) {
 	if q.Service != "" && q.State != "" {
 		return k, errors.New("Cannot specify service and state")
 	}
+	if q.State != "" && !slices.Contains([]string{"any", "passing", "warning", "critical"}, q.State) {
+		return k, fmt.Errorf("Invalid state %q: a check is passing, warning or critical, and any stands for all", q.State)
+	}
 	return k, nil
 }

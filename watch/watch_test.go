@@ -146,6 +146,7 @@ func TestRequests(t *testing.T) {
 		{Query{Type: "service"}, "Must specify a single service to watch"},
 		{Query{Type: "nodes", Key: "a"}, `Invalid parameters: a watch of type "nodes" takes no key`},
 		{Query{Type: "checks", Service: "a", State: "any"}, "Cannot specify service and state"},
+		{Query{Type: "checks", State: "failing"}, `Invalid state "failing": a check is passing, warning or critical, and any stands for all`},
 	} {
 		w, err := New(nil, c.query)
 		got := ""

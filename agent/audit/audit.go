@@ -29,7 +29,10 @@ type Log struct {
 	reloading sync.Mutex // one reload, or end, at a time; held before mu
 	mu        sync.Mutex // guards what follows
 	on        bool
+	stopped   bool
 	begun     int // operations that have begun and not ended
+
+	closing sync.WaitGroup // of a log that was turned off, by the last operation; none begins once it is stopped
 }
 
 // New makes a Log that is off. Reload turns it on, Stop ends it.
@@ -71,11 +74,12 @@ func (l *Log) Reload(wanted []Sink) error {
 
 // Stop ends the log. What is recorded later is dropped.
 func (l *Log) Stop() error {
+	l.mu.Lock()
+	l.on, l.stopped = false, true
+	l.mu.Unlock()
+	l.closing.Wait()
 	l.reloading.Lock()
 	defer l.reloading.Unlock()
-	l.mu.Lock()
-	l.on = false
-	l.mu.Unlock()
 	return l.replace(nil)
 }
 
@@ -83,6 +87,7 @@ func (l *Log) Stop() error {
 type Operation struct {
 	log   *Log
 	event Event
+	hold  hold
 }
 
 // Begin records the start of an operation; it returns nil if the log is off. End has to be called in the end.
@@ -96,9 +101,9 @@ func (l *Log) Begin(kind string, who *Auth, what Request) *Operation {
 	if !on {
 		return nil
 	}
-	o := &Operation{l, l.event(kind, who, what)}
+	o := &Operation{l, l.event(kind, who, what), hold{patience}}
 	o.event.Stage = Start
-	l.write(&o.event)
+	l.put(o.event.line(), &o.hold)
 	return o
 }
 
@@ -109,23 +114,25 @@ func (o *Operation) End(r Response) {
 	}
 	e := o.event
 	e.Timestamp, e.Stage, e.Response = time.Now(), Complete, &r
-	o.log.write(&e)
+	o.log.put(e.line(), &o.hold)
 	o.log.ended()
 }
 
-// ended closes a log that was turned off, once nothing is under way any more.
+// ended closes a log that was turned off, once nothing is under way any more. The last request does not wait for that.
 func (l *Log) ended() {
 	l.mu.Lock()
-	l.begun--
-	over := !l.on && l.begun == 0
-	l.mu.Unlock()
-	if !over {
-		return
+	defer l.mu.Unlock()
+	if l.begun--; l.begun == 0 && !l.on && !l.stopped {
+		l.closing.Go(l.rest)
 	}
+}
+
+// rest closes a log that was turned off.
+func (l *Log) rest() {
 	l.reloading.Lock()
 	defer l.reloading.Unlock()
 	l.mu.Lock()
-	over = !l.on && l.begun == 0
+	over := l.begun == 0 && !l.on
 	l.mu.Unlock()
 	if over {
 		_ = l.replace(nil) // a sink says itself what is wrong with it
@@ -140,7 +147,7 @@ func (l *Log) Note(kind string, who *Auth, what Request, r Response) {
 	if on {
 		e := l.event(kind, who, what)
 		e.Stage, e.Response = Complete, &r
-		l.write(&e)
+		l.put(e.line(), &hold{patience})
 	}
 }
 
@@ -155,13 +162,11 @@ func (l *Log) event(kind string, who *Auth, what Request) Event {
 	return Event{ID: newID(), Version: "1", Type: kind, Timestamp: time.Now(), Datacenter: l.Datacenter, Node: l.Node, Auth: who, Request: what}
 }
 
-func (l *Log) write(e *Event) { l.put(e.line()) }
-
 // put hands a line to all sinks that are in force.
-func (l *Log) put(line []byte) {
+func (l *Log) put(line []byte, h *hold) {
 	for {
 		s := l.current.Load()
-		if s == nil || s.put(line) {
+		if s == nil || s.put(line, h) {
 			return
 		}
 	}
@@ -169,20 +174,33 @@ func (l *Log) put(line []byte) {
 
 // sinks are those that are in force together.
 type sinks struct {
-	mu   sync.RWMutex // held for reading by who writes
+	mu   sync.RWMutex // held for reading by who is about to write
 	over bool         // others are in force, guarded by mu
 	all  []*sink
 }
 
 // put hands a line to all, unless they are not in force any more.
-func (s *sinks) put(line []byte) bool {
+func (s *sinks) put(line []byte, h *hold) bool {
+	if !s.enter() {
+		return false
+	}
+	for _, one := range s.all {
+		one.offer(line, h)
+		one.offering.Done()
+	}
+	return true
+}
+
+// enter keeps all from being closed, unless they are not in force any more. Who waits for room in a queue does not hold mu: others
+// would wait for a reload, and that for the one who waits.
+func (s *sinks) enter() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.over {
 		return false
 	}
 	for _, one := range s.all {
-		one.offer(line)
+		one.offering.Add(1)
 	}
 	return true
 }

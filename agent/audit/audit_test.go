@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -151,5 +153,137 @@ func TestSinkThatCannotBeOpened(t *testing.T) {
 	l.Stop()
 	if n := len(count(t, path)); n != 1 {
 		t.Errorf("%d records", n)
+	}
+}
+
+// A hanger is a place that takes nothing until it is let go.
+type hanger chan struct{}
+
+func (h hanger) Write([]byte) error { <-h; return nil }
+func (h hanger) Close() error       { return nil }
+
+// hanging makes a log that is on, whose sinks write to the hanger.
+func hanging(h hanger, n int) *Log {
+	l := New(Config{Log: slog.New(slog.DiscardHandler)})
+	var all []*sink
+	for i := range n {
+		all = append(all, l.begin(Sink{Name: fmt.Sprint(i), File: logging.FileConfig{Path: fmt.Sprint(i)}}, h))
+	}
+	l.replace(&sinks{all: all})
+	l.on = true
+	return l
+}
+
+// fill fills the queues of hanging sinks, without waiting.
+func fill(l *Log) {
+	for range queueSize + 1 {
+		l.Note(DNS, nil, Request{}, Response{})
+		synctest.Wait() // until the sink has the first, which it does not get rid of
+	}
+}
+
+// Sinks that hang hold nobody up for longer than patience: both records together, and however many sinks there are.
+func TestHangingSinksHoldNobodyUpForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := make(hanger)
+		l := hanging(h, 3)
+		fill(l)
+		var all sync.WaitGroup
+		request := func() {
+			begin := time.Now()
+			l.Begin(HTTP, nil, Request{}).End(Response{})
+			if took := time.Since(begin); took > patience {
+				t.Errorf("a request was held up for %v", took)
+			}
+		}
+		for i := range 100 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * patience / 40)
+				request()
+			})
+		}
+		all.Wait()
+		begin := time.Now()
+		if request(); time.Since(begin) > 0 {
+			t.Errorf("who comes later still waits, for %v", time.Since(begin))
+		}
+		close(h)
+		if err := l.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A sink that writes, but too slowly for those who ask, holds each of them up for patience at most.
+func TestSlowSinkHoldsNobodyUpForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := make(hanger)
+		l := hanging(h, 2)
+		fill(l)
+		slow := time.NewTicker(patience * 2 / 3)
+		over := make(chan struct{})
+		var all, writer sync.WaitGroup
+		writer.Go(func() {
+			for {
+				select {
+				case <-slow.C:
+					select {
+					case h <- struct{}{}:
+					default:
+					}
+				case <-over:
+					return
+				}
+			}
+		})
+		for range 20 {
+			all.Go(func() {
+				for range 10 {
+					begin := time.Now()
+					l.Begin(HTTP, nil, Request{}).End(Response{})
+					if took := time.Since(begin); took > patience {
+						t.Errorf("a request was held up for %v", took)
+					}
+				}
+			})
+		}
+		all.Wait()
+		close(over)
+		writer.Wait()
+		close(h)
+		if err := l.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Neither a reload to other sinks nor the end of a log whose sink hangs holds requests up for longer.
+func TestReloadOfHangingSinkHoldsNobodyUpForLong(t *testing.T) {
+	for name, wanted := range map[string][]Sink{"other sinks": {file(filepath.Join(t.TempDir(), "audit.json"))}, "off": nil} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := make(hanger)
+				l := hanging(h, 1)
+				fill(l)
+				var all sync.WaitGroup
+				for i := range 40 {
+					all.Go(func() {
+						time.Sleep(time.Duration(i) * patience / 20)
+						begin := time.Now()
+						l.Begin(HTTP, nil, Request{}).End(Response{})
+						if took := time.Since(begin); took > patience {
+							t.Errorf("a request was held up for %v", took)
+						}
+					})
+				}
+				time.Sleep(patience / 2)
+				_ = l.Reload(wanted) // which tells of what is not written
+				all.Wait()
+				close(h)
+				if err := l.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }

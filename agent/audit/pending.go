@@ -58,7 +58,7 @@ func (l *Log) TakeOver(dataDir string) error {
 	}
 	for line := range bytes.Lines(text) {
 		if len(bytes.TrimSpace(line)) > 0 {
-			l.put(line)
+			l.put(line, &hold{patience})
 		}
 	}
 	return os.Remove(path)

@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,8 @@ func (s *Sink) place() string {
 const (
 	// queueSize is how many records may wait for a sink.
 	queueSize = 4096
-	// patience is how long a request waits for a sink with a full queue, before its record is dropped.
+	// patience is how long a request waits for sinks with full queues, before its records are dropped: for all sinks and for both
+	// records together.
 	patience = time.Second
 	// farewell is how long the end of a sink waits for what is in its queue.
 	farewell = 5 * time.Second
@@ -57,14 +59,16 @@ type entry struct {
 // full those who write wait a moment, so that nobody escapes the log by asking fast; if nothing moves for longer, they do
 // not wait any more, and what they bring is lost.
 type sink struct {
-	log     *Log
-	name    string
-	place   string
-	waiting chan entry
-	stalled atomic.Bool  // nothing has been written for patience
-	dropped atomic.Int64 // since a line was last written
-	ended   chan struct{}
-	err     error // of closing; set before ended is closed
+	log      *Log
+	name     string
+	place    string
+	waiting  chan entry
+	offering sync.WaitGroup            // who hands lines over; none comes once other sinks are in force
+	stuck    atomic.Pointer[time.Time] // when the queue was first found full since a line was last written
+	told     atomic.Bool               // that nothing has been written for patience
+	dropped  atomic.Int64              // since a line was last written
+	ended    chan struct{}
+	err      error // of closing; set before ended is closed
 }
 
 func (l *Log) openSink(c Sink) (*sink, error) {
@@ -72,9 +76,14 @@ func (l *Log) openSink(c Sink) (*sink, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.begin(c, to), nil
+}
+
+// begin starts a sink that writes to a taker, which it closes in the end.
+func (l *Log) begin(c Sink, to taker) *sink {
 	s := &sink{log: l, name: c.Name, place: c.place(), waiting: make(chan entry, queueSize), ended: make(chan struct{})}
 	go s.run(to)
-	return s, nil
+	return s
 }
 
 func open(c Sink) (taker, error) {
@@ -110,7 +119,8 @@ func (s *sink) run(to taker) {
 			continue
 		}
 		err := to.Write(e.line)
-		s.stalled.Store(false)
+		s.stuck.Store(nil)
+		s.told.Store(false)
 		if err != nil {
 			s.log.Lost()
 			if failed++; failed == 1 {
@@ -127,27 +137,42 @@ func (s *sink) run(to taker) {
 	s.err = to.Close()
 }
 
-// offer hands a line over.
-func (s *sink) offer(line []byte) {
+// A hold is how long somebody may still be held up.
+type hold struct{ left time.Duration }
+
+// offer hands a line over, or drops it once the hold is used up.
+func (s *sink) offer(line []byte, h *hold) {
 	select {
 	case s.waiting <- entry{line: line}:
-		return
 	default:
-	}
-	if !s.stalled.Load() {
-		timer := time.NewTimer(patience)
-		defer timer.Stop()
-		select {
-		case s.waiting <- entry{line: line}:
-			return
-		case <-timer.C:
-		}
-		if !s.stalled.Swap(true) {
-			s.log.Log.Error("the audit log hangs; requests go on without a record", "sink", s.name)
+		if !s.await(line, h) {
+			s.dropped.Add(1)
+			s.log.Lost()
 		}
 	}
-	s.dropped.Add(1)
-	s.log.Lost()
+}
+
+// await is offer where the queue is full; it tells whether the line was taken.
+func (s *sink) await(line []byte, h *hold) bool {
+	begin := time.Now()
+	s.stuck.CompareAndSwap(nil, &begin)
+	left := h.left
+	if since := s.stuck.Load(); since != nil {
+		left = min(left, patience-begin.Sub(*since))
+	}
+	timer := time.NewTimer(max(left, 0))
+	defer timer.Stop()
+	select {
+	case s.waiting <- entry{line: line}:
+		h.left -= time.Since(begin)
+		return true
+	case <-timer.C:
+	}
+	h.left -= time.Since(begin)
+	if since := s.stuck.Load(); since != nil && time.Since(*since) >= patience && !s.told.Swap(true) {
+		s.log.Log.Error("the audit log hangs; requests go on without a record", "sink", s.name)
+	}
+	return false
 }
 
 // change opens the sink anew, with other settings. If it cannot be opened, it goes on as it is.
@@ -168,8 +193,10 @@ func (s *sink) change(c Sink) error {
 	}
 }
 
-// close ends the sink once all is written that was offered. One that hangs is left to the end of the process.
+// close ends the sink once all is written that was offered. One that hangs is left to the end of the process. Nobody may
+// offer anything any more, except those who do so already.
 func (s *sink) close() error {
+	s.offering.Wait() // which takes patience at most
 	close(s.waiting)
 	timer := time.NewTimer(farewell)
 	defer timer.Stop()

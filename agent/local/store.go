@@ -14,6 +14,7 @@ import (
 
 	"lictor/atrest"
 	"lictor/catalog"
+	"lictor/durable"
 )
 
 // A store keeps registrations in the data directory, one JSON file each, named by the hash of the id:
@@ -78,9 +79,9 @@ func (s *store) open() error {
 	return nil
 }
 
-// write puts a value into a file that is there as a whole or not at all. Durable says that it must outlive a loss of
+// write puts a value into a file that is there as a whole or not at all. Durably says that it must outlive a loss of
 // power and not only the process.
-func (s *store) write(path string, value any, durable bool) error {
+func (s *store) write(path string, value any, durably bool) error {
 	if s.dir == "" {
 		return nil
 	}
@@ -88,37 +89,15 @@ func (s *store) write(path string, value any, durable bool) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
+	content = s.atRest.Seal(path, content)
+	if durably {
+		return durable.Replace(path, content, 0o600)
+	}
 	next := path + ".tmp"
-	if err := writeFile(next, s.atRest.Seal(path, content), durable); err != nil {
+	if err := os.WriteFile(next, content, 0o600); err != nil {
 		return err
 	}
-	if err := os.Rename(next, path); err != nil {
-		return err
-	}
-	if durable {
-		return syncDir(filepath.Dir(path))
-	}
-	return nil
-}
-
-func writeFile(path string, content []byte, durable bool) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil && durable {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return os.Rename(next, path)
 }
 
 // remove deletes a file, if it is there.

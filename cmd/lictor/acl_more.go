@@ -6,12 +6,12 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"lictor/acl"
 	"lictor/cmd/lictor/client"
+	"lictor/durable"
 )
 
 func newACLTemplateList(fs *flag.FlagSet, c *console) runFunc {
@@ -193,27 +193,10 @@ func (f *loginFlags) login(ctx context.Context, cn *connection) error {
 	if err := send(ctx, cl, http.MethodPost, "/v1/acl/login", acl.Login{AuthMethod: f.method, BearerToken: bearer, Meta: f.meta}, &made); err != nil {
 		return failf("Error logging in: %w", err)
 	}
-	if err := writeSecret(f.sink, made.SecretID); err != nil {
+	if err := durable.Replace(f.sink, []byte(made.SecretID), 0o600); err != nil {
 		return failf("Error writing token to file sink: %w", err)
 	}
 	return nil
-}
-
-// writeSecret writes a file that its owner alone can read, whole or not at all.
-func writeSecret(path, secret string) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".token-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(secret)
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func newLogout(fs *flag.FlagSet, c *console) runFunc {

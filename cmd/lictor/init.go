@@ -199,7 +199,8 @@ var nextSteps = template.Must(template.New("NEXT-STEPS.txt").Parse(`How to start
 Later:
 - A further agent: lictor tls cert create -client -dc={{.Datacenter}} -domain={{.Domain}} -ca=ca/ca.pem -key=ca/ca-key.pem
 - Certificates expire: replace cert.pem and key.pem before that. Agents take new files by themselves within seconds.
-- A new key of gossip: lictor keygen, lictor keyring -install, -use and -remove.
+- A new key of gossip: lictor keygen, lictor keyring -install, -use and -remove. Agents keep it in their data directories;
+  put it into lictor.hcl, too, for further agents.
 - Browsers have no certificate of the authority. For the web page set tls { https { verify_incoming = false } } and
   ui_config { enabled = true } on one agent; tokens are asked for all the same.
 `))

@@ -108,13 +108,16 @@ func (l *locked) run(ctx context.Context) error {
 	}
 	l.say("The lock is held, the command starts")
 	result := l.runChild(held)
+	lost := held.IsLost() // which Release makes it in any case
 
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
 	if err := held.Release(ctx); err != nil {
 		return errors.Join(result, failf("Lock release failed: %w", err))
 	}
-	l.say("The lock is released")
+	if !lost {
+		l.say("The lock is released")
+	}
 	return result
 }
 
@@ -135,7 +138,7 @@ func (l *locked) acquire(ctx context.Context) (*lock.Held, error) {
 	case ctx.Err() != nil:
 		return nil, failf("Lock acquisition failed: interrupted")
 	case errors.Is(attempt.Err(), context.DeadlineExceeded):
-		return nil, failf("Lock acquisition failed: others still hold it after %s", l.options.try)
+		return nil, failf("Lock acquisition failed: it was not free within %s: others hold it, or one who lost it did so less than a lock delay ago", l.options.try)
 	default:
 		return nil, failf("Lock acquisition failed: %w", err)
 	}

@@ -139,7 +139,7 @@ func TestLockBesideTheGoClient(t *testing.T) {
 	if got, err := l.Lock(nil); got == nil || err != nil {
 		t.Fatalf("they did not get the lock: %v", err)
 	}
-	if got := quick(addr, "-try=100ms"); !strings.HasPrefix(got, "1 Lock acquisition failed: others still hold it") {
+	if got := quick(addr, "-try=100ms"); !strings.HasPrefix(got, "1 Lock acquisition failed: it was not free within 100ms: ") {
 		t.Errorf("we got their lock: %s", got)
 	}
 	waiting := begin(addr, "lock", "lk", "echo waited")

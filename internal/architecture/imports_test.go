@@ -11,8 +11,8 @@ import (
 
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
-	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0, "atrest": 0,
-	"filter": 1, "watch": 1, "replica": 1,
+	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0, "durable": 0,
+	"atrest": 1, "filter": 1, "watch": 1, "replica": 1,
 	"claims": 2,
 	"acl":    3,
 	"kv":     4, "catalog": 4, "coordinate": 4, "event": 4, "ca": 4, "backup": 4,
@@ -34,7 +34,6 @@ var owners = map[string]struct {
 	"github.com/hashicorp/raft-boltdb": {[]string{"raftstore"}, "the rest of the house knows state.Log"},
 	"github.com/hashicorp/serf":        {[]string{"gossip"}, "the rest of the house knows member events"},
 	"github.com/hashicorp/memberlist":  {[]string{"gossip"}, "the rest of the house knows member events"},
-	"github.com/hashicorp/go-memdb":    {[]string{"state"}, "the rest of the house knows tables"},
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
 	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},

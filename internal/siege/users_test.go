@@ -103,7 +103,7 @@ func (all *times) use(ctx context.Context, users map[string]func() error) {
 				mu.Lock()
 				all.took[name] = append(all.took[name], took)
 				if err != nil {
-					all.failed = append(all.failed, fmt.Errorf("a user of %s: %w", name, err))
+					all.failed = append(all.failed, fmt.Errorf("a user of %s, after %v: %w", name, took, err))
 				}
 				mu.Unlock()
 			}
