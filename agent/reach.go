@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // one that stays silent is followed by all others of its datacenter at once, and by a search for a way round, all of which end together.
 const (
 	doubtAfter   = time.Second     // how long an answer may take before its server is asked whether it is there, and how long that is known
+	askEvery     = 2 * time.Second // how often it is asked again, while the answer does not come
 	suspectAfter = time.Second     // how long that may take before the others are asked, too
 	proofTime    = 3 * time.Second // how long it may take at most: as long as it may take to connect
 )
@@ -26,6 +28,19 @@ type proof struct {
 	at    time.Time
 }
 
+// ended tells whether it has been found out.
+func (p *proof) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// provedMost bounds how many servers something is remembered of, as they come and go with new ids.
+const provedMost = 64
+
 // A proving is what is known of who is there in a datacenter.
 type proving struct {
 	mu      sync.Mutex        // guards what follows
@@ -35,24 +50,19 @@ type proving struct {
 
 // vigil doubts a server for as long as it owes an answer, which ends ctx.
 func (r *distant) vigil(ctx context.Context, t rpc.Target) {
-	for r.there(t) && pace.Rest(ctx, doubtAfter) == nil {
+	for r.there(t) && pace.Rest(ctx, askEvery) == nil {
 	}
 }
 
-// there tells whether a server shows that it is there. The calls and streams at one that does not fail: it is given up before those
-// who wait for it are told.
+// there tells whether a server shows that it is there. One that does not is given up: the calls and streams at it fail.
 func (r *distant) there(t rpc.Target) bool {
 	r.proving.mu.Lock()
 	p := r.proving.servers[t.ID]
-	known := p != nil
-	if known {
-		select {
-		case <-p.done:
-			known = time.Since(p.at) < doubtAfter
-		default: // is being found out
-		}
-	}
+	known := p != nil && (!p.ended() || time.Since(p.at) < doubtAfter)
 	if !known {
+		if len(r.proving.servers) >= provedMost {
+			maps.DeleteFunc(r.proving.servers, func(_ string, p *proof) bool { return p.ended() })
+		}
 		p = &proof{done: make(chan struct{})}
 		r.proving.servers[t.ID] = p
 	}
@@ -62,8 +72,50 @@ func (r *distant) there(t rpc.Target) bool {
 		return p.there
 	}
 	p.there, p.at = r.prove(t), time.Now()
+	if !p.there {
+		r.roster.shun(t.ID)
+	}
 	close(p.done)
+	if !p.there {
+		r.giveUp(t)
+	}
 	return p.there
+}
+
+// giveUp ends the connection to a server that is not there. If it may be that none is, that is found out first: so calls that fail
+// with this connection are not tried at one silent server after the other.
+func (r *distant) giveUp(t rpc.Target) {
+	if !r.anyThere() {
+		r.darken()
+	}
+	r.route.pool.Forget(t)
+}
+
+// anyThere tells whether a server is there, or may be. It waits for what is being found out, unless one is known to be there.
+func (r *distant) anyThere() bool {
+	var known, open []*proof
+	r.proving.mu.Lock()
+	for _, t := range r.roster.all() {
+		switch p := r.proving.servers[t.ID]; {
+		case p == nil:
+		case p.ended():
+			known = append(known, p)
+		default:
+			open = append(open, p)
+		}
+	}
+	r.proving.mu.Unlock()
+	for _, p := range known {
+		if p.there && time.Since(p.at) < proofTime { // later than the last word of who has just been found silent
+			return true
+		}
+	}
+	for _, p := range open {
+		if <-p.done; p.there {
+			return true
+		}
+	}
+	return !r.allShunned()
 }
 
 // prove is there, for one who asks.
@@ -82,11 +134,6 @@ func (r *distant) prove(t rpc.Target) bool {
 	if r.agent.ctx.Err() != nil {
 		return true // nobody wants to know
 	}
-	r.roster.shun(t.ID)
-	if r.allShunned() {
-		r.darken()
-	}
-	r.route.pool.Forget(t)
 	return false
 }
 

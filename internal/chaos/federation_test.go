@@ -151,7 +151,7 @@ func (f *federation) latency(t *testing.T) {
 // probe is how often a member of the WAN pool probes another one, by default.
 const probe = 5 * time.Second
 
-// failover loses the datacenter that a prepared query fails over to, and gets it back.
+// failover loses the datacenter that a prepared query fails over to, whose processes end or whose links fall silent, and gets it back.
 func (f *federation) failover(t *testing.T) {
 	t.Helper()
 	for _, s := range f.sites[1:] {
@@ -185,6 +185,17 @@ func (f *federation) failover(t *testing.T) {
 		}
 		return nil
 	})
+	f.answers(t, "it is there again", 2*probe, lost.client)
+	silent := func(is bool) {
+		for i := range f.sites {
+			if i != 1 {
+				f.part(i+1, 2, is)
+			}
+		}
+	}
+	silent(true)
+	f.answers(t, "it has left a datacenter that fell silent", 2*probe, next)
+	silent(false)
 	f.answers(t, "it is there again", 2*probe, lost.client)
 }
 
@@ -321,7 +332,7 @@ func (f *federation) hang(t *testing.T) {
 func (f *federation) archives(t *testing.T) {
 	t.Helper()
 	here, there := f.sites[0], f.sites[1]
-	for i := range 6 {
+	for i := range 20 {
 		value := make([]byte, 500<<10)
 		_, _ = rand.Read(value)
 		if status, body, err := f.call("PUT", fmt.Sprintf("%s/v1/kv/big%d", there.server.url(), i), string(value)); err != nil || status != http.StatusOK {
@@ -335,7 +346,7 @@ func (f *federation) archives(t *testing.T) {
 	f.put(t, there.server, "since")
 	for _, args := range [][]string{{"save", "-datacenter=dc2", half}, {"restore", "-datacenter=dc2", whole}} {
 		f.await(t, "dc2 is reached", time.Minute, func() error { return f.get(here.client, "/v1/kv/since?dc=dc2", new([]any)) })
-		cut := time.AfterFunc(1500*time.Millisecond, func() { f.part(2, 3, true) }) // three megabytes take longer over links that lose packets
+		cut := time.AfterFunc(1500*time.Millisecond, func() { f.part(2, 3, true) }) // ten megabytes take far longer over such links
 		begun := time.Now()
 		err := f.cli(here.client, append([]string{"snapshot"}, args...)...)
 		if took := time.Since(begun); cut.Stop() {
