@@ -3,6 +3,7 @@ package acl
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -333,13 +334,13 @@ func TestTokensOfASecondary(t *testing.T) {
 		t.Errorf("bootstrap: %v", err)
 	}
 	h.TokensCopied = false
-	if _, err := h.SetToken(t.Context(), root, &TokenChange{Token: Token{Local: true}, Create: true}); err != errNoLocal {
+	if _, err := h.SetToken(t.Context(), root, &TokenChange{Token: Token{Local: true}, Create: true}); !errors.Is(err, errNoLocal) {
 		t.Errorf("a local token: %v", err)
 	}
-	if _, err := h.SetAuthMethod(t.Context(), root, &AuthMethodChange{AuthMethod{Name: "m", Type: "jwt"}}); err != errNoLocal {
+	if _, err := h.SetAuthMethod(t.Context(), root, &AuthMethodChange{AuthMethod{Name: "m", Type: "jwt"}}); !errors.Is(err, errNoLocal) {
 		t.Errorf("an auth method: %v", err)
 	}
-	if _, err := h.Login(t.Context(), root, &Login{AuthMethod: "m"}); err != errNoLocal {
+	if _, err := h.Login(t.Context(), root, &Login{AuthMethod: "m"}); !errors.Is(err, errNoLocal) {
 		t.Errorf("a login: %v", err)
 	}
 	h.TokensCopied = true
