@@ -85,8 +85,7 @@ func (c *client) Fetch(ctx context.Context, q *view.Ask) (*view.Packed, error) {
 		if err != nil {
 			return err
 		}
-		_, err = p.UnmarshalMsg(reply)
-		return err
+		return rpc.Decode(reply, p)
 	})
 	return p, err
 }
@@ -103,7 +102,7 @@ func (c *client) Follow(ctx context.Context, q *view.Ask, deliver func(*view.Pac
 	}
 	return c.agent.route.follow(ctx, t, q.Header, followMethod, args, func(body []byte) error {
 		p := new(view.Packed)
-		if _, err := p.UnmarshalMsg(body); err != nil {
+		if err := rpc.Decode(body, p); err != nil {
 			return err
 		}
 		return deliver(p)

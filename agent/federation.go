@@ -189,8 +189,7 @@ func (f *federation) Fetch(ctx context.Context, q *view.Ask) (*view.Packed, erro
 		return nil, err
 	}
 	p := new(view.Packed)
-	_, err = p.UnmarshalMsg(reply)
-	return p, err
+	return p, rpc.Decode(reply, p)
 }
 
 // Follow implements view.Source.
@@ -201,7 +200,7 @@ func (f *federation) Follow(ctx context.Context, q *view.Ask, deliver func(*view
 	}
 	return f.stream(ctx, q.Header, followMethod, args, func(body []byte) error {
 		p := new(view.Packed)
-		if _, err := p.UnmarshalMsg(body); err != nil {
+		if err := rpc.Decode(body, p); err != nil {
 			return err
 		}
 		return deliver(p)
