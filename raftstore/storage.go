@@ -218,7 +218,7 @@ func openFiles(c *Config, dir string) (raft.LogStore, func() error, error) {
 		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
 	}
 	files := &frugal{FS: walfs.New(), reached: c.reached}
-	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithSegmentFiler(segment.NewFiler(dir, files)), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")), wal.WithCodec(&entryCodec{}),
+	log, err := wal.Open(dir, wal.WithSegmentSize(size), wal.WithSegmentFiler(segment.NewFiler(dir, files)), wal.WithMetaStore(meta), wal.WithLogger(c.RaftLog.Named("wal")),
 		wal.WithMetricsCollector(walmetrics.NewGoMetricsCollector([]string{"raft", "wal"}, nil, nil)))
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open the log in %s: %w", dir, err), meta.Close())
