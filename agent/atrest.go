@@ -12,6 +12,7 @@ import (
 
 	"lictor/atrest"
 	"lictor/config"
+	"lictor/durable"
 	"lictor/rpc"
 )
 
@@ -88,7 +89,7 @@ func (a *Agent) keptFiles() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	files = slices.DeleteFunc(files, func(path string) bool { return strings.HasSuffix(path, ".tmp") })
+	files = slices.DeleteFunc(files, func(path string) bool { return strings.HasSuffix(path, durable.Temporary) })
 	return append(files, filepath.Join(a.dataDir(), "acl-tokens.json"), filepath.Join(a.dataDir(), introducedFile)), nil
 }
 

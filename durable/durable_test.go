@@ -45,3 +45,39 @@ func TestReplaceFails(t *testing.T) {
 		t.Errorf("the directory holds %v", left)
 	}
 }
+
+// Whoever looks while a file is written sees it, or one that is known for what it is.
+func TestOthersSeeWhatIsUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	content := []byte(strings.Repeat("long", 100_000))
+	ended := make(chan error)
+	go func() {
+		for range 50 {
+			if err := Replace(path, content, 0o600); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	for {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() != "file" && !strings.HasSuffix(e.Name(), Temporary) {
+				t.Fatalf("there is %q", e.Name())
+			}
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
+}

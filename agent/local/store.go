@@ -93,7 +93,7 @@ func (s *store) write(path string, value any, durably bool) error {
 	if durably {
 		return durable.Replace(path, content, 0o600)
 	}
-	next := path + ".tmp"
+	next := path + durable.Temporary
 	if err := os.WriteFile(next, content, 0o600); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func loadAll[T any](s *store, dir string, valid func(*T) bool) ([]*T, error) {
 		if f.IsDir() || strings.HasSuffix(path, damaged) {
 			continue
 		}
-		if strings.HasSuffix(path, ".tmp") { // the process died while it wrote this
+		if strings.HasSuffix(path, durable.Temporary) { // the process died while it wrote this
 			os.Remove(path)
 			continue
 		}
