@@ -4,9 +4,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/hashicorp/hcl"
 	"github.com/hashicorp/hcl/hcl/ast"
 	"github.com/hashicorp/hcl/hcl/token"
+
+	"lictor/hcltext"
 )
 
 // A Rule gives a level of access to what it names.
@@ -83,7 +84,7 @@ func ParseRules(text string) ([]Rule, error) {
 	if nesting(text) > maxNesting {
 		return nil, fmt.Errorf("Failed to parse ACL rules: nested more than %d deep", maxNesting)
 	}
-	file, err := hcl.Parse(text)
+	file, err := hcltext.Parse([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("Failed to parse ACL rules: %w", err)
 	}

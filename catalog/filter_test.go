@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -61,6 +62,15 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// cpu is what this process has used.
+func cpu(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // Every row of an answer can be filtered, whatever it leaves empty, and no expression takes long.
 func FuzzFilter(f *testing.F) {
 	for _, s := range []string{
@@ -80,10 +90,10 @@ func FuzzFilter(f *testing.F) {
 			Proxy: Proxy{Upstreams: []Upstream{{DestinationName: "x"}}}}, Checks: []*Check{{Status: Passing}}},
 	}
 	f.Fuzz(func(t *testing.T, expression string) {
-		begin := time.Now()
+		begin := cpu(t)
 		filter, err := NewFilter[*Entry](expression)
-		if took := time.Since(begin); took > 3*time.Second {
-			t.Fatalf("parsing took %s", took)
+		if took := cpu(t) - begin; took > 3*time.Second {
+			t.Fatalf("parsing took %s of CPU", took)
 		}
 		if err != nil {
 			return

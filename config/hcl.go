@@ -4,15 +4,16 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/hashicorp/hcl"
 	"github.com/hashicorp/hcl/hcl/ast"
 	"github.com/hashicorp/hcl/hcl/parser"
 	"github.com/hashicorp/hcl/hcl/token"
+
+	"lictor/hcltext"
 )
 
 // parseHCL reads the text of an HCL file into an object.
 func parseHCL(text []byte) (*value, *Problem) {
-	file, err := parseAST(text)
+	file, err := hcltext.Parse(text)
 	if err != nil {
 		p := &Problem{Text: err.Error(), summary: err.Error()}
 		var at *parser.PosError
@@ -26,16 +27,6 @@ func parseHCL(text []byte) (*value, *Problem) {
 		return nil, &Problem{Line: 1, Text: "the file is not a list of keys"}
 	}
 	return hclObject(root, 1)
-}
-
-// parseAST parses, and makes an error of a panic of the parser, which some malformed texts bring about.
-func parseAST(text []byte) (file *ast.File, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the text cannot be parsed: %v", r)
-		}
-	}()
-	return hcl.ParseBytes(text)
 }
 
 func hclObject(list *ast.ObjectList, line int) (*value, *Problem) {

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 
 	"github.com/hashicorp/raft"
 
 	"lictor/acl"
 	"lictor/consulsnap"
+	"lictor/heap"
 	"lictor/state"
 )
 
@@ -97,8 +97,9 @@ func (s *Service) prepare(a *archived) (*Imported, error) {
 	}
 	var imported *Imported
 	if consulsnap.Begins(head[:n]) {
+		done := heap.Spare()
 		imported, err = a.translate(s.Node.scratch(), s.Node.DB().Read().Unwatched())
-		runtime.GC() // of what it has filled nothing is needed any more; it would stand beside the live state and the one that is restored
+		done()
 	} else {
 		err = state.Verify(a.state, Tables()...)
 	}

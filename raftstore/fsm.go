@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"lictor/heap"
 	"lictor/query"
 	"lictor/session"
 	"lictor/state"
@@ -141,6 +142,9 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) { return snapshot{f.db.Snapsh
 // Restore replaces the state by that of a snapshot from a described store.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
+	if !f.db.Untouched() {
+		defer heap.Spare()()
+	}
 	if err := f.db.Restore(r); err != nil {
 		return err
 	}

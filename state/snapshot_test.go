@@ -33,7 +33,13 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		t.Errorf("a snapshot is not of the moment at which it was taken: %v", err)
 	}
 	other := newZoo(t)
+	if !other.db.Untouched() {
+		t.Error("a new state has been touched")
+	}
 	other.insert(&pet{Name: "gone"})
+	if other.db.Untouched() {
+		t.Error("a state that was written to is untouched")
+	}
 	if err := other.db.Restore(bytes.NewReader(before)); err != nil {
 		t.Fatal(err)
 	}

@@ -71,6 +71,16 @@ func newGeneration(roots []*node) *generation {
 	return g
 }
 
+// Untouched tells whether nothing has been written or restored yet.
+func (db *DB) Untouched() bool {
+	for _, root := range *db.live.Load().roots.Load() {
+		if root.leaf != nil || len(root.edges) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // Read begins a read-only transaction on the state of this moment. It needs no end and holds up nobody.
 func (db *DB) Read() *Tx {
 	db.showing.RLock()

@@ -7,9 +7,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/hcl"
-
 	"lictor/acl"
+	"lictor/hcltext"
 )
 
 // grantFlags collect what a token or a role is to hold.
@@ -118,7 +117,7 @@ func readTemplates(file string) ([]acl.TemplatedPolicy, error) {
 		TemplatedPolicies map[string][]map[string]any
 	}
 	if json.Unmarshal(text, &raw) != nil {
-		if err := hcl.Decode(&raw, string(text)); err != nil {
+		if err := hcltext.Decode(&raw, string(text)); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"lictor/agent"
 	"lictor/config"
+	"lictor/heap"
 )
 
 // newAgentCommand declares the flags of the agent and returns what runs it.
@@ -52,11 +53,11 @@ func runAgent(c *console, load func() (*config.Loaded, error)) error {
 	if err != nil {
 		return explainConfig(err)
 	}
-	room := uint64(leastRoom)
+	room := uint64(heap.ServerRoom)
 	if !a.Serves() {
-		room = clientRoom
+		room = heap.ClientRoom
 	}
-	collectSparingly(room)
+	heap.Pace(room)
 	if err := a.Start(); err != nil {
 		return fmt.Errorf("the agent could not start: %w", err)
 	}

@@ -11,10 +11,9 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/hashicorp/hcl"
-
 	"lictor/cmd/lictor/client"
 	"lictor/configentry"
+	"lictor/hcltext"
 )
 
 // entryName are the flags that name a configuration entry.
@@ -128,7 +127,7 @@ func (c *console) readEntry(file string) (*configentry.Entry, error) {
 	if json.Valid([]byte(text)) {
 		err = json.Unmarshal([]byte(text), &form)
 	} else {
-		err = hcl.Decode((*map[string]any)(&form), text)
+		err = hcltext.Decode((*map[string]any)(&form), text)
 	}
 	if err != nil {
 		return nil, failf("Failed to decode config entry input: %w", err)

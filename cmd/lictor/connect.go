@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 
-	"github.com/hashicorp/hcl"
+	"lictor/hcltext"
 )
 
 func newConnectCAGetConfig(fs *flag.FlagSet, c *console) runFunc {
@@ -49,7 +49,7 @@ func newConnectCASetConfig(fs *flag.FlagSet, c *console) runFunc {
 		if json.Valid([]byte(text)) {
 			err = json.Unmarshal([]byte(text), &form)
 		} else {
-			err = hcl.Decode(&form, text)
+			err = hcltext.Decode(&form, text)
 		}
 		if err != nil {
 			return failf("Error parsing config file: %w", err)

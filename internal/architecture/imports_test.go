@@ -11,7 +11,7 @@ import (
 
 // levels says how high each package stands. A package may import those below it.
 var levels = map[string]int{
-	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0, "durable": 0,
+	"state": 0, "expiry": 0, "rpc": 0, "telemetry": 0, "certs": 0, "pace": 0, "consulsnap": 0, "process": 0, "durable": 0, "heap": 0, "hcltext": 0,
 	"atrest": 1, "filter": 1, "watch": 1, "replica": 1,
 	"claims": 2,
 	"acl":    3,

@@ -28,8 +28,8 @@ const (
 	mostMemory = 2.5
 )
 
-// TestMillionKeys restores a million keys from an archive as Consul saves them, saves them, and restores what was saved
-// over them, and looks at the server's memory meanwhile.
+// TestMillionKeys restores a million keys from an archive as Consul saves them, saves them, and restores what was saved, and then
+// Consul's archive, over them; it looks at the server's memory meanwhile.
 func TestMillionKeys(t *testing.T) {
 	s := newServer(t)
 	s.debug = true
@@ -66,7 +66,7 @@ func TestMillionKeys(t *testing.T) {
 		if err := file.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}}, {"restore", restore(ours)}} {
+	}}, {"restore", restore(ours)}, {"import over them", restore(saved)}} {
 		peak := s.measured(t, step.name, step.do)
 		t.Logf("%s: at most %d MiB resident, %d MiB live: %.2f", step.name, peak>>20, live>>20, float64(peak)/float64(live))
 		if float64(peak) > mostMemory*float64(live) {
