@@ -3,7 +3,7 @@ package hcltext
 import "testing"
 
 func TestTextsThatBreakTheParserAreRefused(t *testing.T) {
-	for _, text := range []string{`{"\a\0`, `{"\x`, "{\"\\u", "a = <<", `a = "${`, "\x00"} {
+	for _, text := range []string{`{"\a\0`, `{"\x`, "{\"\\u", "a = <<", `key "" { A = "\7000" }`, `"\7000" = 1`, `a = 99999999999999999999`, `a = "${`, "\x00"} {
 		if file, err := Parse([]byte(text)); err == nil || file != nil {
 			t.Errorf("%q: parsed", text)
 		}
