@@ -73,8 +73,8 @@ func (r *router) deliver(ctx context.Context, choose func() (rpc.Target, bool), 
 
 // once makes one attempt, bounded in time.
 func (r *router) once(ctx context.Context, t rpc.Target, try attempt) error {
-	bounded, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
+	bounded, free := rpc.Within(ctx, r.timeout)
+	defer free()
 	err := try(bounded, t)
 	var broken *rpc.ConnError // a dial has a shorter time of its own
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && !errors.As(err, &broken) {

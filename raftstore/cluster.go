@@ -9,6 +9,9 @@ import (
 //msgp:ignore stream
 //go:generate go tool msgp -o cluster_gen.go -tests=false -io=false
 
+// queued is how many entries may wait for Raft's main loop, which takes up as many at once.
+const queued = 512
+
 func (n *Node) raftConfig() *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = raft.ServerID(n.ID)
@@ -16,7 +19,7 @@ func (n *Node) raftConfig() *raft.Config {
 	set(&c.ElectionTimeout, n.ElectionTimeout)
 	set(&c.LeaderLeaseTimeout, n.LeaseTimeout)
 	c.BatchApplyCh = true
-	c.MaxAppendEntries = 512
+	c.MaxAppendEntries = queued
 	c.Logger = n.RaftLog
 	c.PreVoteDisabled = n.PreVoteDisabled
 	c.NoLegacyTelemetry = true

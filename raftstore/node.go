@@ -91,6 +91,7 @@ type Node struct {
 	proofs                         rounds[bool] // that this server still leads
 	questions, consistentQuestions rounds[ReadPoint]
 	canvass                        canvass
+	gathering                      *gathering
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -164,8 +165,10 @@ func (n *Node) start() error {
 	n.store.witness.started.Store(true)
 	n.raft = r
 	n.Metrics.Collect(n.gauges)
+	n.gathering = newGathering(r.Apply, func() bool { return n.writing.Load() >= queued })
 	n.done.Add(4)
 	go n.follow(led)
+	n.done.Go(n.gathering.follow)
 	go n.watchDisk()
 	go n.trans.serve()
 	go n.succession.run()
@@ -242,6 +245,7 @@ func (n *Node) Stop() error {
 	n.stopped = true
 	n.mu.Unlock()
 	n.asks.Wait()
+	n.gathering.stop()
 	err := errors.Join(n.trans.wire.Close(), n.raft.Shutdown().Error())
 	n.done.Wait()
 	n.trans.CloseStreams()
@@ -264,17 +268,19 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command) (any, error) {
 		return nil, err
 	}
 	defer n.times.written[entry[0]].Since(time.Now())
-	var wait time.Duration // for a place in the queue; 0 waits until there is one, and needs no timer
-	if at, ok := ctx.Deadline(); ok {
-		if wait = time.Until(at); wait <= 0 {
-			return nil, context.DeadlineExceeded
-		}
+	deadline, limited := ctx.Deadline()
+	if limited && time.Until(deadline) <= 0 {
+		return nil, context.DeadlineExceeded
 	}
-	var future raft.ApplyFuture
-	if err := n.ask(func() raft.Future { future = n.raft.Apply(entry, wait); return future }); err != nil {
+	if !n.enter() {
+		return nil, state.ErrStopped
+	}
+	defer n.asks.Done()
+	response, err := n.gathering.apply(entry, deadline)
+	if err != nil {
 		return nil, n.explain(err)
 	}
-	answer := future.Response().(applied)
+	answer := response.(applied)
 	return answer.value, answer.err
 }
 

@@ -74,7 +74,7 @@ func (k *call) answer(reply []byte, err error) {
 	case k.stream != nil:
 		what = kindEnd
 	}
-	if m, _ := k.conn.link.out.message(what, k.id, reply, nil); m != nil {
+	if m, _ := k.conn.link.out.message(what, k.id, reply, never); m != nil {
 		<-m.done
 	}
 }
@@ -84,7 +84,7 @@ func (k *call) send(message []byte) error {
 	if err := k.stream.take(&k.callContext, cost(message)); err != nil {
 		return err
 	}
-	m, err := k.conn.link.out.message(kindItem, k.id, message, k.Done())
+	m, err := k.conn.link.out.message(kindItem, k.id, message, k.Done)
 	if err == nil && m != nil {
 		select {
 		case <-m.done:

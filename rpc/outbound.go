@@ -21,6 +21,8 @@ type outbound struct {
 
 	mu    sync.Mutex // guards what follows
 	calls map[uint64]*waiting
+	alarm *time.Timer   // runs expire at armed; nil until there is a deadline
+	armed time.Time     // zero: not armed
 	last  uint64        // number of the last call
 	seen  uint64        // last, at the last tick
 	idle  time.Duration // how long there have been no calls
@@ -29,12 +31,13 @@ type outbound struct {
 
 // A waiting is a call that is made here and not answered. The reader sets what it has to say and then tells done.
 type waiting struct {
-	done   chan struct{} // has room for one
-	parts  assembly
-	reply  []byte
-	err    error
-	lost   error   // why the connection broke
-	stream *Stream // if not nil, all goes there
+	done     chan struct{} // has room for one
+	deadline time.Time     // zero: none, or the caller watches it
+	parts    assembly
+	reply    []byte
+	err      error
+	lost     error   // why the connection broke
+	stream   *Stream // if not nil, all goes there
 }
 
 func newOutbound(p *Pool, pe *peer, conn net.Conn, frames *frameReader) *outbound {
@@ -69,15 +72,17 @@ func (c *outbound) call(ctx context.Context, h *head, args []byte) ([]byte, erro
 		return nil, err
 	}
 	w := c.pool.waitings.Get().(*waiting)
+	var done <-chan struct{}
+	done, w.deadline = ending(ctx)
 	id, err := c.register(w)
 	if err != nil {
 		return nil, err
 	}
 	// If this fails, ctx or the connection has ended, which is seen below.
-	m, _ := c.link.out.request(kindCall, id, h, args, ctx.Done())
+	m, _ := c.link.out.request(kindCall, id, h, args, ctx.Done)
 	select {
 	case <-w.done:
-	case <-ctx.Done():
+	case <-done:
 		if c.withdraw(id) {
 			return nil, ctx.Err()
 		}
@@ -107,7 +112,46 @@ func (c *outbound) register(w *waiting) (uint64, error) {
 	}
 	c.last++
 	c.calls[c.last] = w
+	if !w.deadline.IsZero() && (c.armed.IsZero() || w.deadline.Before(c.armed)) {
+		c.arm(w.deadline)
+	}
 	return c.last, nil
+}
+
+// arm sets the alarm. The caller has locked mu.
+func (c *outbound) arm(at time.Time) {
+	c.armed = at
+	if c.alarm == nil {
+		c.alarm = time.AfterFunc(time.Until(at), c.expire)
+	} else {
+		c.alarm.Reset(time.Until(at))
+	}
+}
+
+// expire ends the calls whose deadline is over. As calls have about the same time, and most are answered long before it
+// is over, one alarm for all rings once in that time.
+func (c *outbound) expire() {
+	expired := map[uint64]*waiting{}
+	c.mu.Lock()
+	now, next := time.Now(), time.Time{}
+	for id, w := range c.calls {
+		switch {
+		case w.deadline.IsZero():
+		case !w.deadline.After(now):
+			expired[id] = w
+		case next.IsZero() || w.deadline.Before(next):
+			next = w.deadline
+		}
+	}
+	if c.armed = next; !next.IsZero() {
+		c.arm(next)
+	}
+	c.mu.Unlock()
+	for id, w := range expired {
+		if c.withdraw(id) {
+			w.finish(context.DeadlineExceeded)
+		}
+	}
 }
 
 // withdraw tells the other side that nobody waits for a call any more. It reports false if that has just been answered.
@@ -148,6 +192,9 @@ func (c *outbound) broken(err error) {
 	}
 	calls := c.calls
 	c.calls = map[uint64]*waiting{}
+	if c.alarm != nil {
+		c.alarm.Stop()
+	}
 	c.mu.Unlock()
 	for _, w := range calls {
 		w.lose(eof(err))

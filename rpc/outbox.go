@@ -56,9 +56,9 @@ type mark struct {
 	long *message // nil if the request is short
 }
 
-// request puts a call into the outbox. It blocks while that is full, until done is closed. The arguments must not
+// request puts a call into the outbox. It blocks while that is full, until what done gives is closed. The arguments must not
 // change until the call has been answered or dropped.
-func (o *outbox) request(k kind, call uint64, h *head, args []byte, done <-chan struct{}) (mark, error) {
+func (o *outbox) request(k kind, call uint64, h *head, args []byte, done func() <-chan struct{}) (mark, error) {
 	if err := o.lock(done); err != nil {
 		return mark{end: math.MaxUint64}, err
 	}
@@ -73,9 +73,9 @@ func (o *outbox) request(k kind, call uint64, h *head, args []byte, done <-chan 
 	return mark{long: o.add(kindArgs, call, args)}, nil
 }
 
-// message puts a message into the outbox. It blocks while that is full, until done is closed. What it returns is nil if
+// message puts a message into the outbox. It blocks while that is full, until what done gives is closed. What it returns is nil if
 // text has been copied; else text must not change until the message is done.
-func (o *outbox) message(k kind, call uint64, text []byte, done <-chan struct{}) (*message, error) {
+func (o *outbox) message(k kind, call uint64, text []byte, done func() <-chan struct{}) (*message, error) {
 	if err := o.lock(done); err != nil {
 		return nil, err
 	}
@@ -103,8 +103,11 @@ func (o *outbox) control(k kind, call uint64, payload []byte) error {
 	return nil
 }
 
+// never is the end of those who wait for as long as it takes.
+func never() <-chan struct{} { return nil }
+
 // lock locks the outbox when there is room in it. If it returns an error, the outbox is not locked.
-func (o *outbox) lock(done <-chan struct{}) error {
+func (o *outbox) lock(done func() <-chan struct{}) error {
 	for {
 		o.mu.Lock()
 		switch {
@@ -120,7 +123,7 @@ func (o *outbox) lock(done <-chan struct{}) error {
 		o.mu.Unlock()
 		select {
 		case <-room:
-		case <-done:
+		case <-done():
 			return errClosed
 		}
 	}

@@ -38,7 +38,7 @@ func (c *outbound) stream(ctx context.Context, h *head, args []byte) (*Stream, e
 	if s.id, err = c.register(&waiting{stream: s}); err != nil {
 		return nil, err
 	}
-	s.mark, err = c.link.out.request(kindStream, s.id, h, args, ctx.Done())
+	s.mark, err = c.link.out.request(kindStream, s.id, h, args, ctx.Done)
 	if err != nil && ctx.Err() != nil {
 		c.withdraw(s.id)
 		return nil, ctx.Err()

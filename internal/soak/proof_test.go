@@ -77,6 +77,9 @@ func TestGrowthWithinALife(t *testing.T) {
 	for minute := range 10 {
 		all[minute].Values["goroutines"] = 100 + 10*float64(minute)
 	}
+	if _, faults := growth(all, 20*time.Minute); len(faults) != 0 {
+		t.Errorf("lives that have just begun: %q", faults)
+	}
 	if _, faults := growth(all, 0); len(faults) != 1 {
 		t.Errorf("a leak in the first life: %q", faults)
 	}

@@ -32,7 +32,9 @@ var measures = []measure{
 const young = 40 * time.Second
 
 // growth looks for processes whose use grows: the median of all slopes between two steady samples (which some outliers
-// do not move), times the length of the window, is more than the slack. It needs ten samples to say anything.
+// do not move), times the length of the window, is more than the slack. It needs ten samples to say anything. Samples
+// count when the run is older than from; where lives are looked at one by one, when the life is older than half of that, as
+// goroutines that serve one call after another become more while there are ever more calls at once, up to a bound.
 func growth(all []sample, from time.Duration) (trends, faults []string) {
 	lives, names := map[string][]sample{}, map[string][]sample{}
 	for _, s := range all {
@@ -43,13 +45,14 @@ func growth(all []sample, from time.Duration) (trends, faults []string) {
 	}
 	for _, m := range measures {
 		of := names
+		var least time.Duration
 		if m.alone {
-			of = lives
+			of, least = lives, from/2
 		}
 		for _, name := range sorted(of) {
 			var at, values []float64
 			for _, s := range of[name] {
-				if v, ok := s.Values[m.name]; ok {
+				if v, ok := s.Values[m.name]; ok && s.Age >= least {
 					at, values = append(at, s.At.Hours()), append(values, v)
 				}
 			}
