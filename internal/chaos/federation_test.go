@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -35,7 +36,10 @@ type site struct {
 }
 
 // federate starts so many datacenters, which are joined by equal links, and waits until each agent takes writes for its own.
-func federate(t *testing.T, number int, l link) *federation {
+func federate(t *testing.T, number int, l link) *federation { return federateWith(t, number, l, nil) }
+
+// federateWith does that with more configuration for each agent.
+func federateWith(t *testing.T, number int, l link, more map[string]any) *federation {
 	t.Helper()
 	if _, err := os.Stat(lictor()); err != nil {
 		t.Fatalf("build it first: %v", err)
@@ -56,9 +60,12 @@ func federate(t *testing.T, number int, l link) *federation {
 		ports := func(wan int) map[string]any {
 			return map[string]any{"dns": 8600, "serf_wan": wan, "grpc": -1, "grpc_tls": -1}
 		}
-		s.server = newAgent(t, h[0], dir, map[string]any{"datacenter": s.name, "server": true, "bootstrap": true, "retry_join_wan": hubs,
-			"retry_interval_wan": "500ms", "ports": ports(8302)})
-		s.client = newAgent(t, h[1], dir, map[string]any{"datacenter": s.name, "retry_join": []string{h[0].address}, "ports": ports(-1)})
+		server := map[string]any{"datacenter": s.name, "server": true, "bootstrap": true, "retry_join_wan": hubs,
+			"retry_interval_wan": "500ms", "ports": ports(8302)}
+		client := map[string]any{"datacenter": s.name, "retry_join": []string{h[0].address}, "ports": ports(-1)}
+		maps.Copy(server, more)
+		maps.Copy(client, more)
+		s.server, s.client = newAgent(t, h[0], dir, server), newAgent(t, h[1], dir, client)
 		hubs = append(hubs, h[0].address)
 		f.sites, f.servers = append(f.sites, s), append(f.servers, s.server, s.client)
 	}
@@ -379,7 +386,7 @@ func (f *federation) cli(a *agent, args ...string) error {
 // shown by echoes that are asked over HTTP and forward messages the way that agents forward requests. All take turns, so that all
 // meet the same load of this machine, and processes that have slept as long.
 func TestFederationCost(t *testing.T) {
-	f := federate(t, 2, link{})
+	f := federateWith(t, 2, link{}, map[string]any{"log_level": "INFO"}) // the default: lines cost time
 	f.converge(t)
 	f.put(t, f.sites[1].server, "far")
 	f.put(t, f.sites[0].server, "far")
