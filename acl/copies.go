@@ -30,7 +30,8 @@ func (s *Authority) Copied(tokens bool) []replica.Kind[Authorizer] {
 		return kinds
 	}
 	return append(kinds, &replica.Table[Authorizer, Token]{Name: "acl-tokens", Rows: Tokens, Key: func(t *Token) string { return t.AccessorID },
-		Takes: func(t *Token) bool { return !t.Local && !t.Expired(time.Now()) }, // each datacenter removes those that have expired
+		Takes: func(t *Token) bool { return !t.Local },
+		Over:  func(t *Token) bool { return t.Expired(time.Now()) }, // each datacenter removes those that have expired
 		Bare:  func(t Token) Token { t.CreateIndex, t.ModifyIndex = 0, 0; return t },
 		May: func(az Authorizer, _ *Token, whole bool) error {
 			if whole { // its secret is part of it

@@ -33,6 +33,7 @@ type twin struct {
 	before  func(method string) // is called before each call
 	newer   bool                // the primary datacenter is of a version that knows more of each row
 	body    []byte              // what the primary datacenter says that each row is; nil is the truth
+	ahead   atomic.Int64        // by how much the clock here is ahead of the primary datacenter's, in nanoseconds
 }
 
 // Apply implements state.Log, and counts.
@@ -124,7 +125,9 @@ func (w *twin) during(do func()) replica.Status {
 	if err != nil {
 		w.Fatal(err)
 	}
-	c := &replica.Copier[Authorizer]{Log: w, Kinds: w.Copied(true), Caller: w, Journal: slog.New(slog.DiscardHandler), Metrics: metrics,
+	kinds := w.Copied(true)
+	kinds[len(kinds)-1].(*replica.Table[Authorizer, Token]).Over = func(t *Token) bool { return t.Expired(time.Now().Add(time.Duration(w.ahead.Load()))) }
+	c := &replica.Copier[Authorizer]{Log: w, Kinds: kinds, Caller: w, Journal: slog.New(slog.DiscardHandler), Metrics: metrics,
 		Header: func() rpc.Header { return rpc.Header{Token: w.token} }}
 	ctx, cancel := context.WithCancel(w.Context())
 	done := make(chan struct{})
@@ -198,6 +201,36 @@ func TestCopies(t *testing.T) {
 				t.Error("two policies that have changed names are not what they are in the primary datacenter")
 			}
 		})
+	})
+}
+
+// A token that has ended for the clock here, but not for that of the primary datacenter, is not copied and keeps no other from being
+// copied. It comes when the clock has been set right.
+func TestCopiesOfTokensThatAreOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTwin(t)
+		w.ahead.Store(int64(9 * time.Hour))
+		short, long := w.primary.token(Token{ExpirationTTL: 8 * time.Hour}), w.primary.token(Token{ExpirationTTL: 20 * time.Hour})
+		has := func(token *Token) bool { return Tokens.Get(w.DB().Read(), token.AccessorID) != nil }
+		w.during(func() {
+			time.Sleep(time.Minute)
+			if has(short) || !has(long) {
+				t.Errorf("a token that is over is here: %v; another one: %v", has(short), has(long))
+			}
+			before := w.writes.Load()
+			time.Sleep(2 * time.Hour)
+			if after := w.writes.Load(); after != before {
+				t.Errorf("%d writes without a change", after-before)
+			}
+			w.ahead.Store(0)
+			time.Sleep(2 * time.Hour)
+			if said(w.house) != said(w.primary) {
+				t.Errorf("here: %s\nthere: %s", said(w.house), said(w.primary))
+			}
+		})
+		if s := w.during(func() { time.Sleep(time.Minute) }); s.LastErrorMessage != "" {
+			t.Errorf("%+v", s)
+		}
 	})
 }
 

@@ -183,7 +183,9 @@ func (s *Authority) Reap(ctx context.Context) {
 		var old []string
 		for t := range Tokens.Prefix(tx, "expires", "") { // the first to expire comes first
 			if !t.Expired(now) || len(old) == 512 {
-				next = t.ExpirationTime.Time()
+				if end := t.ExpirationTime.Time(); end.Before(next) { // else it is looked at again before, as the clock may be set
+					next = end
+				}
 				break
 			}
 			old = append(old, t.AccessorID)

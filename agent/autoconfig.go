@@ -219,7 +219,7 @@ func (a *Agent) keep(in *introduced) error {
 // renewIntroduction introduces this agent again in time, for its next certificate, until it stops. New settings are in force
 // where a reload can put them in force.
 func (a *Agent) renewIntroduction(pool *rpc.Pool) {
-	for pause(a.ctx, renewal(a.certs.Granted().Pair.Leaf, time.Now())) {
+	for wait := renewal(a.certs.Granted().Pair.Leaf, time.Now()); pause(a.ctx, wait); {
 		in, err := a.introduceOnce(a.ctx, pool)
 		var next *certs.Granted
 		if err == nil {
@@ -227,9 +227,10 @@ func (a *Agent) renewIntroduction(pool *rpc.Pool) {
 		}
 		if err != nil {
 			a.log.Warn("auto_config: no server has introduced this agent again", "error", err)
-			pause(a.ctx, askAgainMax)
+			wait = askAgainMax
 			continue
 		}
+		wait = renewal(next.Pair.Leaf, next.Pair.Leaf.NotBefore)
 		a.certs.Grant(next)
 		a.reload.Lock()
 		a.given = string(in.Settings)

@@ -103,14 +103,19 @@ func (a *Agent) keepCert(pool *rpc.Pool) {
 		a.certs.Grant(granted)
 		leaf := granted.Pair.Leaf
 		a.log.Info("auto_encrypt: this agent has a certificate", "id", leaf.URIs[0].String(), "not_after", leaf.NotAfter.Format(time.RFC3339))
-		pause(a.ctx, renewal(leaf, time.Now()))
+		pause(a.ctx, renewal(leaf, leaf.NotBefore))
 	}
 }
 
 // renewal is how long to wait with asking for the next certificate: until between half and two thirds of this one's time
-// have passed, so that agents that have started together do not ask together.
+// have passed, so that agents that have started together do not ask together. One that begins in the future is older than this
+// agent's clock can tell. One that was given just now is as old as at its beginning, whatever the clock says, which may be wrong by
+// more than its time.
 func renewal(leaf *x509.Certificate, now time.Time) time.Duration {
-	life := leaf.NotAfter.Sub(leaf.NotBefore)
+	if now.Before(leaf.NotBefore) {
+		return askAgainMin
+	}
+	life := max(leaf.NotAfter.Sub(leaf.NotBefore), askAgainMin)
 	at := leaf.NotBefore.Add(life/2 + rand.N(life/6))
 	return max(at.Sub(now), askAgainMin)
 }

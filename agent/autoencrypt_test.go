@@ -18,4 +18,10 @@ func TestRenewal(t *testing.T) {
 	if d := renewal(leaf, begin.Add(71*time.Hour)); d != askAgainMin {
 		t.Errorf("an hour before the end: %s", d)
 	}
+	if d := renewal(leaf, begin.Add(-time.Hour)); d != askAgainMin {
+		t.Errorf("of a certificate that begins in the future: %s", d)
+	}
+	if d := renewal(&x509.Certificate{NotBefore: begin, NotAfter: begin}, begin); d != askAgainMin {
+		t.Errorf("of a certificate without any time: %s", d)
+	}
 }

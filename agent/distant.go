@@ -58,7 +58,7 @@ func (r *room) leave() { r.n.Add(-1) }
 func newDistant(a *Agent, name string) *distant {
 	r := &distant{agent: a, name: name, roster: newRoster(a.id, a.wanDistance)}
 	r.roster.datacenter = name
-	r.proving.servers = map[string]*proof{}
+	r.proving.servers, r.proving.vigils = map[string]*proof{}, map[rpc.Target]*vigilance{}
 	r.calls.most, r.streams.most, r.transfers.most = callsMost, streamsMost, transfersMost
 	r.turned = a.metrics.Counter("rpc.cross-dc.shed", telemetry.Label{Name: "datacenter", Value: name})
 	route := *a.route
@@ -218,6 +218,7 @@ func (r *distant) stream(ctx context.Context, h rpc.Header, method string, args 
 	if !ok || r.dark.Load() {
 		return &lostError{r.name, nil}
 	}
+	defer r.attend(t)()
 	return r.plain(r.route.follow(ctx, t, h, method, args, deliver))
 }
 

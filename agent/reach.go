@@ -46,11 +46,54 @@ type proving struct {
 	mu      sync.Mutex        // guards what follows
 	servers map[string]*proof // by id
 	all     time.Time         // when all were last asked
+	vigils  map[rpc.Target]*vigilance
+}
+
+// A vigilance is a vigil at a server for all streams from there, which may rightly be silent for long.
+type vigilance struct {
+	streams int
+	end     context.CancelFunc
 }
 
 // vigil doubts a server for as long as it owes an answer, which ends ctx.
 func (r *distant) vigil(ctx context.Context, t rpc.Target) {
 	for r.there(t) && pace.Rest(ctx, askEvery) == nil {
+	}
+}
+
+// attend doubts a server for as long as there are streams from it. Who has begun one calls leave when it has ended.
+func (r *distant) attend(t rpc.Target) (leave func()) {
+	r.proving.mu.Lock()
+	defer r.proving.mu.Unlock()
+	v := r.proving.vigils[t]
+	if v == nil {
+		ctx, end := context.WithCancel(r.agent.ctx)
+		v = &vigilance{end: end}
+		r.proving.vigils[t] = v
+		r.agent.running.Go(func() { // ends with the last stream, which are all lost once the server is given up
+			if pace.Rest(ctx, doubtAfter) == nil {
+				r.vigil(ctx, t)
+			}
+			r.proving.mu.Lock()
+			defer r.proving.mu.Unlock()
+			r.proving.dismiss(t, v)
+		})
+	}
+	v.streams++
+	return func() {
+		r.proving.mu.Lock()
+		defer r.proving.mu.Unlock()
+		if v.streams--; v.streams == 0 {
+			r.proving.dismiss(t, v)
+		}
+	}
+}
+
+// dismiss ends a vigil: streams that begin from now on need another one. The caller has locked mu.
+func (p *proving) dismiss(t rpc.Target, v *vigilance) {
+	v.end()
+	if p.vigils[t] == v {
+		delete(p.vigils, t)
 	}
 }
 

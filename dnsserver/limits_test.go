@@ -212,7 +212,7 @@ func TestPackedAnswersAge(t *testing.T) {
 	s.answer(context.Background(), packet, false)
 	w, _ := inspect(packet)
 	p := s.answers.find(w.key(nil, false))
-	if !p.holds(s.settings.Load(), "", time.Now().UnixNano()) || p.holds(s.settings.Load(), "", time.Now().Add(packedFor+time.Second).UnixNano()) {
+	if !p.holds(s.settings.Load(), "", time.Now()) || p.holds(s.settings.Load(), "", time.Now().Add(packedFor+time.Second)) {
 		t.Error("the answer is not kept for as long as it should be")
 	}
 }

@@ -27,7 +27,7 @@ type packed struct {
 	settings *Settings
 	token    string
 	rights   acl.Authorizer // those of the token; nil if it has none
-	until    int64          // nanoseconds of the Unix time
+	until    time.Time
 	cost     int
 	negative bool
 	used     atomic.Bool
@@ -36,8 +36,8 @@ type packed struct {
 }
 
 // holds tells whether the answer may still be given.
-func (p *packed) holds(settings *Settings, token string, now int64) bool {
-	return p.settings == settings && now < p.until && p.token == token && acl.Fresh(p.rights) && p.reply.fresh()
+func (p *packed) holds(settings *Settings, token string, now time.Time) bool {
+	return p.settings == settings && now.Before(p.until) && p.token == token && acl.Fresh(p.rights) && p.reply.fresh()
 }
 
 // take chooses one of the orders, and makes a new one now and then.

@@ -171,7 +171,7 @@ func (s *Server) fast(packet []byte, tcp bool, out []byte) ([]byte, bool) {
 		return out, false
 	}
 	begin := time.Now()
-	if !p.holds(s.settings.Load(), s.Token(), begin.UnixNano()) {
+	if !p.holds(s.settings.Load(), s.Token(), begin) {
 		return out, false
 	}
 	at := len(out)
@@ -241,7 +241,7 @@ func (s *Server) finish(w *wire, q *query, settings *Settings, r *reply) []byte 
 func (s *Server) keep(w *wire, tcp bool, p *packed, out []byte) {
 	first := append([]byte(nil), out...)
 	p.orders[0].Store(&first)
-	p.until = time.Now().Add(packedFor).UnixNano()
+	p.until = time.Now().Add(packedFor)
 	p.negative = len(p.reply.units) == 0
 	s.answers.put(w.key(make([]byte, 0, keyLen), tcp), p)
 }

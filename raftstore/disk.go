@@ -30,7 +30,8 @@ type failure struct {
 type disk struct {
 	raft.LogStore
 	reached func(step string) error // of tests; may be nil
-	begun   atomic.Int64            // when the write that is under way began, in Unix nanoseconds; 0 if there is none
+	made    time.Time
+	begun   atomic.Int64 // when the write that is under way began, in nanoseconds since made; 0 if there is none
 	stalled atomic.Bool
 	failed  atomic.Pointer[failure] // of the last write; nil if it succeeded
 }
@@ -56,7 +57,7 @@ func (d *disk) StoreLogs(entries []*raft.Log) error {
 }
 
 func (d *disk) store(entries []*raft.Log) error {
-	d.begun.Store(time.Now().UnixNano())
+	d.begun.Store(int64(max(1, time.Since(d.made))))
 	defer d.begun.Store(0)
 	if d.reached != nil {
 		if err := d.reached("store"); err != nil {
@@ -72,7 +73,7 @@ func (d *disk) waiting() time.Duration {
 	if begun == 0 {
 		return 0
 	}
-	return time.Since(time.Unix(0, begun))
+	return time.Since(d.made) - time.Duration(begun)
 }
 
 // watchDisk looks at the disk until Stop.

@@ -127,7 +127,7 @@ func (s *storage) open(c *Config) error {
 
 // watch makes a log the one that Raft uses.
 func (s *storage) watch(logs raft.LogStore, c *Config) {
-	s.disk = &disk{LogStore: logs, reached: c.reached}
+	s.disk = &disk{LogStore: logs, reached: c.reached, made: time.Now()}
 	s.witness = newWitness(s.disk)
 	s.logs = s.witness
 }

@@ -37,6 +37,7 @@ type Copier[Z any] struct {
 	following []*following
 	batches   *rate.Limiter
 	base      *state.WatchSet // of a state that no restore has replaced
+	compared  time.Time       // when all was last compared with what is here
 }
 
 // Status is how the copying goes.
@@ -66,6 +67,7 @@ const (
 	batchBytes     = 256 << 10
 	batchesASecond = 10
 	waitDefault    = 30 * time.Second
+	compareEvery   = time.Hour // all is compared anew: what was over here need not be any more, as clocks are set
 )
 
 // Status tells how the copying goes on this server.
@@ -150,8 +152,8 @@ func (c *Copier[Z]) forget() {
 
 // round waits for a change and copies it. It blocks as long as nothing changes, but for Wait at most.
 func (c *Copier[Z]) round(ctx context.Context) error {
-	if c.base == nil || c.base.Abandoned() { // what is here may be anything
-		c.base = c.Log.DB().Read().Watch()
+	if c.base == nil || c.base.Abandoned() || time.Since(c.compared) > compareEvery { // what is here may be anything
+		c.base, c.compared = c.Log.DB().Read().Watch(), time.Now()
 		c.forget()
 	}
 	q := &Question{Wait: c.Wait}

@@ -102,6 +102,9 @@ type Table[Z, T any] struct {
 	Key  func(row *T) string // primary key in the table
 	// Takes tells whether a row is copied, or is a copy; nil takes all.
 	Takes func(row *T) bool
+	// Over tells whether a row has ended by this server's clock, which may be hours from the owner's; nil is that none ever does.
+	// Such rows are neither listed nor written.
+	Over func(row *T) bool
 	// Bare is the row without what differs between datacenters, such as indexes.
 	Bare func(row T) T
 	// May refuses who must not know that there is such a row, or with whole what it says. With nil it is asked about all rows.
@@ -126,7 +129,7 @@ func (t *Table[Z, T]) index(tx *state.Tx) uint64 {
 func (t *Table[Z, T]) all(tx *state.Tx) iter.Seq[*T] {
 	return func(yield func(*T) bool) {
 		for r := range t.Rows.All(tx) {
-			if t.takes(r) && !yield(r) {
+			if t.takes(r) && !t.over(r) && !yield(r) {
 				return
 			}
 		}
@@ -134,6 +137,8 @@ func (t *Table[Z, T]) all(tx *state.Tx) iter.Seq[*T] {
 }
 
 func (t *Table[Z, T]) takes(r *T) bool { return t.Takes == nil || t.Takes(r) }
+
+func (t *Table[Z, T]) over(r *T) bool { return t.Over != nil && t.Over(r) }
 
 func (t *Table[Z, T]) encode(r *T) []byte {
 	bare := t.Bare(*r)
@@ -173,7 +178,7 @@ func (t *Table[Z, T]) fetch(tx *state.Tx, az Z, keys []string) ([]Row, error) {
 	var found []Row
 	for _, key := range keys {
 		r := t.Rows.Get(tx, key)
-		if r == nil || !t.takes(r) {
+		if r == nil || !t.takes(r) || t.over(r) {
 			continue
 		}
 		if err := t.May(az, r, true); err != nil {
@@ -194,13 +199,17 @@ func (t *Table[Z, T]) digests(tx *state.Tx) map[string]string {
 	return here
 }
 
-// changed leaves out the rows that say what is here already, although the owner, of another version, encodes them otherwise.
+// changed leaves out the rows that are over here, and those that say what is here already, although the owner, of another version,
+// encodes them otherwise.
 func (t *Table[Z, T]) changed(tx *state.Tx, rows []Row) ([]Row, error) {
 	var left []Row
 	for _, row := range rows {
 		theirs, err := t.decode(row)
 		if err != nil {
 			return nil, err
+		}
+		if t.over(theirs) {
+			continue
 		}
 		if ours := t.Rows.Get(tx, row.Key); ours == nil || !bytes.Equal(t.encode(ours), t.encode(theirs)) {
 			left = append(left, row)

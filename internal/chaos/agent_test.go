@@ -26,6 +26,7 @@ type agent struct {
 	*host
 	port      int // of HTTP
 	file, log string
+	clock     *clock // nil is the machine's
 
 	mu     sync.Mutex // guards what follows
 	cmd    *exec.Cmd
@@ -72,7 +73,12 @@ func (a *agent) start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command("ip", "netns", "exec", a.namespace, lictor(), "agent", "-config-file="+a.file)
+	program, environment := lictor(), os.Environ()
+	if a.clock != nil {
+		program, environment = a.clock.program, append(environment, a.clock.env())
+	}
+	cmd := exec.Command("ip", "netns", "exec", a.namespace, program, "agent", "-config-file="+a.file)
+	cmd.Env = environment
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -35,7 +36,10 @@ type site struct {
 }
 
 // federate starts so many datacenters, which are joined by equal links, and waits until each agent takes writes for its own.
-func federate(t *testing.T, number int, l link) *federation {
+func federate(t *testing.T, number int, l link) *federation { return federateWith(t, number, l, nil) }
+
+// federateWith does that with more configuration for each agent.
+func federateWith(t *testing.T, number int, l link, more map[string]any) *federation {
 	t.Helper()
 	if _, err := os.Stat(lictor()); err != nil {
 		t.Fatalf("build it first: %v", err)
@@ -56,9 +60,12 @@ func federate(t *testing.T, number int, l link) *federation {
 		ports := func(wan int) map[string]any {
 			return map[string]any{"dns": 8600, "serf_wan": wan, "grpc": -1, "grpc_tls": -1}
 		}
-		s.server = newAgent(t, h[0], dir, map[string]any{"datacenter": s.name, "server": true, "bootstrap": true, "retry_join_wan": hubs,
-			"retry_interval_wan": "500ms", "ports": ports(8302)})
-		s.client = newAgent(t, h[1], dir, map[string]any{"datacenter": s.name, "retry_join": []string{h[0].address}, "ports": ports(-1)})
+		server := map[string]any{"datacenter": s.name, "server": true, "bootstrap": true, "retry_join_wan": hubs,
+			"retry_interval_wan": "500ms", "ports": ports(8302)}
+		client := map[string]any{"datacenter": s.name, "retry_join": []string{h[0].address}, "ports": ports(-1)}
+		maps.Copy(server, more)
+		maps.Copy(client, more)
+		s.server, s.client = newAgent(t, h[0], dir, server), newAgent(t, h[1], dir, client)
 		hubs = append(hubs, h[0].address)
 		f.sites, f.servers = append(f.sites, s), append(f.servers, s.server, s.client)
 	}
@@ -374,25 +381,65 @@ func (f *federation) cli(a *agent, args ...string) error {
 	return try("ip", append([]string{"netns", "exec", f.network.prefix + "net", "env", "CONSUL_HTTP_ADDR=" + a.url(), lictor()}, args...)...)
 }
 
-// TestFederationCost prints what requests to another datacenter cost beside the round trip, over links with and without delay.
+// TestFederationCost prints what requests to another datacenter cost beside the round trip, over links with and without delay. The
+// round trip is that of a message of the same size over TCP, to a process that does nothing else; what a request costs at least is
+// shown by echoes that are asked over HTTP and forward messages the way that agents forward requests. All take turns, so that all
+// meet the same load of this machine, and processes that have slept as long.
 func TestFederationCost(t *testing.T) {
-	f := federate(t, 2, link{})
+	f := federateWith(t, 2, link{}, map[string]any{"log_level": "INFO"}) // the default: lines cost time
 	f.converge(t)
 	f.put(t, f.sites[1].server, "far")
 	f.put(t, f.sites[0].server, "far")
-	const number = 30
+	here, there := f.sites[0], f.sites[1]
+	there.server.echo(t, "")
+	here.server.echo(t, there.server.address)
+	here.client.echo(t, here.server.address)
+	direct := talkTo(t, namespace(t, here.server.namespace), there.server.host)
+	const number = 60
 	for _, delay := range []time.Duration{0, 40 * time.Millisecond} {
 		f.join(1, 2, link{delay: delay})
-		link := f.roundTrips(t, f.sites[0].server.host, f.sites[1].server.host, number)
-		lines := []string{"round trip: " + percentiles(link)}
-		for _, a := range []*agent{f.sites[0].server, f.sites[0].client} {
-			for _, path := range []string{"/v1/kv/far", "/v1/kv/far?dc=dc2", "/v1/kv/far?dc=dc2&consistent", "/v1/health/service/consul?dc=dc2"} {
-				lines = append(lines, fmt.Sprintf("%s %-34s %s", a.name, path, percentiles(f.times(t, a, path, number))))
+		rows := []row{{"round trip of the link", direct.ask}}
+		for _, a := range []*agent{here.server, here.client} {
+			bare := &agent{host: a.host, port: echoHTTPPort}
+			talkTo(t, f.network.bridge, a.host) // it listens
+			for _, path := range []string{"/near", "/far"} {
+				rows = append(rows, row{a.name + " bare " + path, func() error { return f.get(bare, path, new([]any)) }})
 			}
-			lines = append(lines, fmt.Sprintf("%s %-34s %s", a.name, "wake-up after a write, one way", percentiles(f.wakeUps(t, a, number))))
+			for _, path := range []string{"/v1/kv/far", "/v1/kv/far?dc=dc2", "/v1/kv/far?dc=dc2&consistent", "/v1/health/service/consul?dc=dc2"} {
+				rows = append(rows, row{a.name + " " + path, func() error { return f.get(a, path, new([]any)) }})
+			}
+		}
+		lines := []string{fmt.Sprintf("%s each way", delay)}
+		for i, all := range inTurns(t, rows, number) {
+			lines = append(lines, fmt.Sprintf("%-40s %s", rows[i].name, percentiles(all)))
+		}
+		for _, a := range []*agent{here.server, here.client} {
+			lines = append(lines, fmt.Sprintf("%-40s %s", a.name+" wake-up after a write, one way", percentiles(f.wakeUps(t, a, number/2))))
 		}
 		t.Log("\n" + strings.Join(lines, "\n"))
 	}
+}
+
+// A row is something that is measured.
+type row struct {
+	name string
+	do   func() error
+}
+
+// inTurns measures each row so many times, one row after the other.
+func inTurns(t *testing.T, rows []row, number int) [][]time.Duration {
+	t.Helper()
+	all := make([][]time.Duration, len(rows))
+	for range number {
+		for i, r := range rows {
+			begun := time.Now()
+			if err := r.do(); err != nil {
+				t.Fatalf("%s: %v", r.name, err)
+			}
+			all[i] = append(all[i], time.Since(begun))
+		}
+	}
+	return all
 }
 
 // wakeUps measures how long after a write in dc2 was acknowledged there a read ends that waits for it at an agent.

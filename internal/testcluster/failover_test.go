@@ -129,3 +129,49 @@ func TestFailoverWithinTwoProbes(t *testing.T) {
 		})
 	}
 }
+
+// Who waits for a change in another datacenter is told of it by another server there within five seconds after the one that would
+// have told falls silent.
+func TestAStreamLeavesASilentServer(t *testing.T) {
+	Federate(t, 2, 3, 1, "", func(f *Federation) {
+		there := f.DC(2)
+		there.Leader().Put("k", "0")
+		for i, silent := range there.Running() {
+			if !silent.Server {
+				continue
+			}
+			if silent == there.Leader() {
+				if a := silent.Ask("POST", "/v1/operator/raft/transfer-leader", ""); !a.OK() {
+					t.Fatalf("%d %s", a.Status, a.Body)
+				}
+				there.Settled()
+			}
+			type end struct {
+				node *Node
+				body string
+				at   time.Time
+			}
+			ends := make(chan end, 4)
+			waiting := 0
+			for _, n := range f.DC(1).Running() {
+				index := n.Ask("GET", "/v1/kv/k?dc=dc2", "").Header.Get("X-Consul-Index")
+				waiting++
+				go func() {
+					body := n.Ask("GET", "/v1/kv/k?raw&dc=dc2&wait=60s&index="+index, "").Body
+					ends <- end{n, body, time.Now()}
+				}()
+			}
+			f.DC(1).Sleep(10 * time.Second) // the streams are silent, too, as nothing changes
+			there.Cut(silent)
+			begun, value := time.Now(), fmt.Sprint("of round ", i)
+			there.Leader().Put("k", value)
+			for range waiting {
+				if e := <-ends; e.body != value || e.at.Sub(begun) > 5*time.Second {
+					t.Errorf("%s falls silent: %s reads %q after %s", silent.Name, e.node.Name, e.body, e.at.Sub(begun))
+				}
+			}
+			f.Net.HealAll()
+			f.Settled()
+		}
+	})
+}
