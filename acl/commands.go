@@ -144,7 +144,7 @@ type SetToken struct {
 
 // Apply answers the token. It fails if a new one's accessor or secret is taken, or one to change is gone.
 func (s *SetToken) Apply(tx *state.Tx) (any, error) {
-	old := Tokens.Get(tx, s.Token.AccessorID)
+	old := tokenOf(tx, s.Token.AccessorID)
 	switch {
 	case s.Create && old != nil:
 		return nil, refuse("Invalid Token: AccessorID is already in use")
@@ -158,9 +158,15 @@ func (s *SetToken) Apply(tx *state.Tx) (any, error) {
 	return putToken(tx, s.Token), nil
 }
 
+// key is what a token is found by: its accessor, whose case does not count.
+func (t *Token) key() string { return strings.ToLower(t.AccessorID) }
+
+// tokenOf finds a token by its accessor, in any case.
+func tokenOf(tx *state.Tx, accessor string) *Token { return Tokens.Get(tx, strings.ToLower(accessor)) }
+
 func putToken(tx *state.Tx, t Token) *Token {
 	t.CreateIndex, t.ModifyIndex = tx.Index(), tx.Index()
-	if old := Tokens.Get(tx, t.AccessorID); old != nil {
+	if old := tokenOf(tx, t.AccessorID); old != nil {
 		t.CreateIndex = old.CreateIndex
 	}
 	Tokens.Insert(tx, &t)
@@ -174,7 +180,7 @@ type DeleteTokens struct{ AccessorIDs []string }
 func (d *DeleteTokens) Apply(tx *state.Tx) (any, error) {
 	n := 0
 	for _, id := range d.AccessorIDs {
-		if old := Tokens.Get(tx, id); old != nil {
+		if old := tokenOf(tx, id); old != nil {
 			Tokens.Delete(tx, old)
 			n++
 		}

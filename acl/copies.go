@@ -29,7 +29,7 @@ func (s *Authority) Copied(tokens bool) []replica.Kind[Authorizer] {
 	if !tokens {
 		return kinds
 	}
-	return append(kinds, &replica.Table[Authorizer, Token]{Name: "acl-tokens", Rows: Tokens, Key: func(t *Token) string { return t.AccessorID },
+	return append(kinds, &replica.Table[Authorizer, Token]{Name: "acl-tokens", Rows: Tokens, Key: (*Token).key,
 		Takes: func(t *Token) bool { return !t.Local },
 		Over:  func(t *Token) bool { return t.Expired(time.Now()) }, // each datacenter removes those that have expired
 		Bare:  func(t Token) Token { t.CreateIndex, t.ModifyIndex = 0, 0; return t },
@@ -112,18 +112,18 @@ type CopyTokens struct {
 // Apply answers the accessors of tokens that it has not written, because a local one has the accessor or the secret.
 func (c *CopyTokens) Apply(tx *state.Tx) (any, error) {
 	for _, id := range c.Gone {
-		if old := Tokens.Get(tx, id); old != nil && !old.Local {
+		if old := tokenOf(tx, id); old != nil && !old.Local {
 			Tokens.Delete(tx, old)
 		}
 	}
 	var refused []string
 	for _, t := range c.Set {
-		old, other := Tokens.Get(tx, t.AccessorID), Tokens.First(tx, "secret", state.Key(t.SecretID))
+		old, other := tokenOf(tx, t.AccessorID), Tokens.First(tx, "secret", state.Key(t.SecretID))
 		switch {
 		case old != nil && old.Local || other != nil && other.Local || t.Local:
 			refused = append(refused, t.AccessorID)
 			continue
-		case other != nil && other.AccessorID != t.AccessorID:
+		case other != nil && other.key() != t.key():
 			Tokens.Delete(tx, other)
 		}
 		putToken(tx, *t)

@@ -170,6 +170,7 @@ func TestCopies(t *testing.T) {
 			p.token(Token{Grants: Grants{Policies: []Link{{ID: one.ID}}}})
 		}
 		p.token(Token{Local: true})
+		p.token(Token{AccessorID: "0000AAAA-0000-4000-8000-00000000000B"}) // before or behind the others, by case
 		w.during(func() {
 			time.Sleep(20 * time.Second)
 			if got := w.writes.Load(); got > 8 {

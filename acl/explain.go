@@ -57,7 +57,7 @@ func (s *Authority) Explain(_ context.Context, az Authorizer, question *Question
 	if err := Require(az, ACL, "", Read); err != nil {
 		return nil, err
 	}
-	id := strings.ToLower(question.AccessorID)
+	id := question.AccessorID
 	if id == "" {
 		id = az.Accessor()
 	}
@@ -68,7 +68,7 @@ func (s *Authority) Explain(_ context.Context, az Authorizer, question *Question
 		return nil, errLookup("token")
 	}
 	tx := s.Log.DB().Read().Unwatched()
-	t := Tokens.Get(tx, id)
+	t := tokenOf(tx, id)
 	if t == nil || t.Expired(time.Now()) {
 		return nil, errNoToken
 	}
@@ -77,7 +77,7 @@ func (s *Authority) Explain(_ context.Context, az Authorizer, question *Question
 	if err != nil {
 		return nil, err
 	}
-	e := &Explanation{AccessorID: id, Allowed: ruling.Allow(q.Resource, q.Name, q.Access), Default: "deny"}
+	e := &Explanation{AccessorID: t.AccessorID, Allowed: ruling.Allow(q.Resource, q.Name, q.Access), Default: "deny"}
 	if s.Defaults.AllowAll {
 		e.Default = "allow"
 	}

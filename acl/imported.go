@@ -61,8 +61,7 @@ func ImportToken(tx *state.Tx, f consulsnap.Fields) error {
 	if err := f.Into(t); err != nil {
 		return err
 	}
-	t.AccessorID = strings.ToLower(t.AccessorID)
-	if err := checkImport("token", t.AccessorID, t.SecretID, Tokens.First(tx, "secret", state.Key(t.SecretID)) != nil); err != nil {
+	if err := checkImport("token", t.key(), t.SecretID, Tokens.First(tx, "secret", state.Key(t.SecretID)) != nil); err != nil {
 		return err
 	}
 	Tokens.Insert(tx, t)

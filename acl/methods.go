@@ -384,7 +384,7 @@ func (s *Authority) Logout(ctx context.Context, az Authorizer, _ *struct{}) (boo
 	if err != nil {
 		return false, err
 	}
-	t := Tokens.Get(tx, az.Accessor())
+	t := tokenOf(tx, az.Accessor())
 	switch {
 	case az.Accessor() == "" || t == nil:
 		return false, ErrNotFound

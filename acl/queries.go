@@ -88,7 +88,7 @@ func (s *Authority) Token(tx *state.Tx, az Authorizer, q *OneToken) (*ExpandedTo
 	}
 	tx.Changed(Tokens.Name(), rulesIndex)
 	quiet := tx.Unwatched()
-	t := Tokens.Get(quiet, strings.ToLower(q.AccessorID))
+	t := tokenOf(quiet, q.AccessorID)
 	if t == nil || t.Expired(time.Now()) {
 		return nil, 0, errNoToken
 	}
@@ -112,7 +112,7 @@ func (s *Authority) Self(tx *state.Tx, _ Authorizer, q *Self) (*Token, uint64, e
 	}
 	tx.Changed(Tokens.Name(), rulesIndex)
 	quiet := tx.Unwatched()
-	t := Tokens.Get(quiet, q.accessor)
+	t := tokenOf(quiet, q.accessor)
 	if q.accessor == "" || t == nil || t.Expired(time.Now()) {
 		return nil, 0, errNoToken
 	}

@@ -2,7 +2,6 @@ package acl
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"lictor/rpc"
@@ -22,7 +21,7 @@ func (s *Authority) Own(r *rpc.Registry[Authorizer]) {
 	rpc.Own(r, SetRoleMethod, func(context.Context, rpc.Header, *RoleChange) bool { return true })
 	rpc.Own(r, DeleteRoleMethod, func(context.Context, rpc.Header, *ByID) bool { return true })
 	elsewhere := func(ctx context.Context, h rpc.Header, id string) bool {
-		return !stays(h, s.find(ctx, func(tx *state.Tx) *Token { return Tokens.Get(tx, strings.ToLower(id)) }))
+		return !stays(h, s.find(ctx, func(tx *state.Tx) *Token { return tokenOf(tx, id) }))
 	}
 	rpc.Own(r, SetTokenMethod, func(ctx context.Context, h rpc.Header, c *TokenChange) bool {
 		if c.Create {

@@ -178,6 +178,36 @@ func TestSecretsAreForWhoMayWrite(t *testing.T) {
 	}
 }
 
+// A token's identifiers are told as they were given, and its accessor is found in any case. Those that are reserved are refused.
+func TestIdentifiersOfTokens(t *testing.T) {
+	h := newHouse(t)
+	const given, secret = "00000000-DEAD-BEEF-0000-000000000000", "DEADBEEF-0000-0000-0000-000000000000"
+	h.token(Token{AccessorID: given, SecretID: secret})
+	if az := h.resolve(secret); az.Accessor() != given {
+		t.Errorf("the secret is that of %s", az.Accessor())
+	}
+	for _, id := range []string{given, strings.ToLower(given)} {
+		one, _, err := h.Token(h.Log.DB().Read(), h.root, &OneToken{AccessorID: id})
+		if err != nil || one.AccessorID != given || one.SecretID != secret {
+			t.Errorf("%s: %v, %v", id, one, err)
+		}
+		if e, err := h.Explain(t.Context(), h.root, &Question{id, "key", "x", "read"}); err != nil || e.AccessorID != given {
+			t.Errorf("%s: %v, %v", id, e, err)
+		}
+		if _, err := h.SetToken(t.Context(), h.root, &TokenChange{Token: Token{AccessorID: id, Description: id}}); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	for _, again := range []Token{{AccessorID: strings.ToLower(given)}, {SecretID: secret}, {AccessorID: AnonymousID}, {SecretID: AnonymousID}} {
+		if made, err := h.SetToken(t.Context(), h.root, &TokenChange{Token: again, Create: true}); err == nil {
+			t.Errorf("made %v", made)
+		}
+	}
+	if gone, err := h.DeleteToken(t.Context(), h.root, &ByID{strings.ToLower(given)}); err != nil || !gone {
+		t.Errorf("%v, %v", gone, err)
+	}
+}
+
 func TestExplain(t *testing.T) {
 	h := newHouse(t)
 	h.policy("wide", `key_prefix "" { policy = "write" }`)

@@ -70,9 +70,8 @@ func (s *Authority) newToken(t *Token) error {
 			return refuse("Invalid Token: %s - not a valid UUID", id.name)
 		}
 	}
-	t.AccessorID = strings.ToLower(t.AccessorID)
-	if strings.HasPrefix(t.AccessorID, "00000000-0000-0000-0000-0000000000") {
-		return refuse("Invalid Token: UUIDs with the prefix \"00000000-0000-0000-0000-0000000000\" are reserved")
+	if strings.HasPrefix(t.AccessorID, reservedIDs) || strings.HasPrefix(t.SecretID, reservedIDs) {
+		return refuse("Invalid Token: UUIDs with the prefix %q are reserved", reservedIDs)
 	}
 	if t.AuthMethod != "" {
 		return refuse("AuthMethod field is disallowed outside of login")
@@ -111,7 +110,7 @@ func (s *Authority) changedToken(tx *state.Tx, t *Token) error {
 	if !uuid.MatchString(t.AccessorID) {
 		return errLookup("token")
 	}
-	old := Tokens.Get(tx, strings.ToLower(t.AccessorID))
+	old := tokenOf(tx, t.AccessorID)
 	switch {
 	case old == nil || old.Expired(time.Now()):
 		return refuse("Cannot find token %q", t.AccessorID)
@@ -143,7 +142,7 @@ func (s *Authority) CloneToken(ctx context.Context, az Authorizer, c *Clone) (*T
 	if !uuid.MatchString(c.AccessorID) {
 		return nil, errLookup("token")
 	}
-	old := Tokens.Get(tx, strings.ToLower(c.AccessorID))
+	old := tokenOf(tx, c.AccessorID)
 	switch {
 	case old == nil || old.Expired(time.Now()):
 		return nil, errNoToken
@@ -168,10 +167,10 @@ func (s *Authority) DeleteToken(ctx context.Context, az Authorizer, q *ByID) (bo
 		return false, errLookup("token")
 	case strings.ToLower(q.ID) == AnonymousID:
 		return false, refuse("Delete operation not permitted on the anonymous token")
-	case strings.ToLower(q.ID) == az.Accessor():
+	case strings.EqualFold(q.ID, az.Accessor()):
 		return false, refuse("Deletion of the request's authorization token is not permitted")
 	}
-	n, err := apply[int](ctx, s, &DeleteTokens{[]string{strings.ToLower(q.ID)}})
+	n, err := apply[int](ctx, s, &DeleteTokens{[]string{q.ID}})
 	return n > 0, err
 }
 
@@ -244,7 +243,7 @@ func (s *Authority) resolution(az Authorizer, datacenter string) (*Resolution, e
 	if id == "" {
 		id = AnonymousID
 	}
-	t, now := Tokens.Get(tx, id), time.Now()
+	t, now := tokenOf(tx, id), time.Now()
 	switch {
 	case t == nil && id == AnonymousID:
 		return &Resolution{}, nil

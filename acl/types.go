@@ -183,13 +183,13 @@ type Begun struct {
 
 const begunKey = "bootstrap"
 
-// The tables. Identifiers are lower case.
+// The tables. Identifiers are lower case, but those of tokens are kept as they were given.
 var (
 	Policies = state.NewTable("acl-policies", func(p *Policy) string { return p.ID },
 		state.Index[Policy]{Name: "name", Unique: true, Keys: state.One(func(p *Policy) string { return state.Key(strings.ToLower(p.Name)) })})
 	Roles = state.NewTable("acl-roles", func(r *Role) string { return r.ID },
 		state.Index[Role]{Name: "name", Unique: true, Keys: state.One(func(r *Role) string { return state.Key(strings.ToLower(r.Name)) })})
-	Tokens = state.NewTable("acl-tokens", func(t *Token) string { return t.AccessorID },
+	Tokens = state.NewTable("acl-tokens", (*Token).key,
 		state.Index[Token]{Name: "secret", Unique: true, Keys: state.One(func(t *Token) string { return state.Key(t.SecretID) })},
 		state.Index[Token]{Name: "method", Keys: func(t *Token) []string {
 			if t.AuthMethod == "" {
@@ -218,6 +218,7 @@ func Tables() []state.AnyTable {
 const (
 	AnonymousID         = "00000000-0000-0000-0000-000000000002"
 	anonymousSecret     = "anonymous"
+	reservedIDs         = "00000000-0000-0000-0000-0000000000" // identifiers that begin so are nobody's
 	globalManagementID  = "00000000-0000-0000-0000-000000000001"
 	globalReadOnlyID    = "00000000-0000-0000-0000-000000000002"
 	globalManagement    = "global-management"

@@ -82,9 +82,11 @@ func (s ServiceTags) MarshalJSON() ([]byte, error) { return json.Marshal(s.Tags)
 func (s ServiceTags) FilteredByACLs() bool { return s.Filtered }
 
 // ServiceNodes asks for the instances of a service that have all of the tags (in any case), on nodes that have the
-// metadata. With Connect it asks for the instances that the service is reached through in the mesh.
+// metadata. With Connect it asks for the instances that the service is reached through in the mesh, with Peer for those
+// that this peer has exported.
 type ServiceNodes struct {
 	Service  string
+	Peer     string
 	Tags     List
 	NodeMeta Pairs
 	Filter   string
@@ -110,9 +112,10 @@ type GatewayService struct {
 
 // ServiceHealth asks for the instances of a service with their checks. With Connect it asks for the instances that the
 // service is reached through in the mesh, with Ingress for the gateways that let it be reached from outside. With
-// Passing every check must be.
+// Passing every check must be. Peer asks for the instances that this peer has exported.
 type ServiceHealth struct {
 	Service  string
+	Peer     string
 	Tags     List
 	NodeMeta Pairs
 	Filter   string

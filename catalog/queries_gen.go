@@ -1469,10 +1469,13 @@ func (z *ServiceChecks) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z *ServiceHealth) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 8
+	// map header, size 9
 	// string "Service"
-	o = append(o, 0x88, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65)
+	o = append(o, 0x89, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65)
 	o = msgp.AppendString(o, z.Service)
+	// string "Peer"
+	o = append(o, 0xa4, 0x50, 0x65, 0x65, 0x72)
+	o = msgp.AppendString(o, z.Peer)
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
 	o = msgp.AppendString(o, string(z.Tags))
@@ -1519,6 +1522,12 @@ func (z *ServiceHealth) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			z.Service, bts, err = msgp.ReadStringBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "Service")
+				return
+			}
+		case "Peer":
+			z.Peer, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Peer")
 				return
 			}
 		case "Tags":
@@ -1585,17 +1594,20 @@ func (z *ServiceHealth) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *ServiceHealth) Msgsize() (s int) {
-	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize + 8 + msgp.BoolSize + 8 + msgp.BoolSize
+	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(z.Peer) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize + 8 + msgp.BoolSize + 8 + msgp.BoolSize
 	return
 }
 
 // MarshalMsg implements msgp.Marshaler
 func (z *ServiceNodes) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 6
+	// map header, size 7
 	// string "Service"
-	o = append(o, 0x86, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65)
+	o = append(o, 0x87, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65)
 	o = msgp.AppendString(o, z.Service)
+	// string "Peer"
+	o = append(o, 0xa4, 0x50, 0x65, 0x65, 0x72)
+	o = msgp.AppendString(o, z.Peer)
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
 	o = msgp.AppendString(o, string(z.Tags))
@@ -1636,6 +1648,12 @@ func (z *ServiceNodes) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			z.Service, bts, err = msgp.ReadStringBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "Service")
+				return
+			}
+		case "Peer":
+			z.Peer, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Peer")
 				return
 			}
 		case "Tags":
@@ -1690,7 +1708,7 @@ func (z *ServiceNodes) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *ServiceNodes) Msgsize() (s int) {
-	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize
+	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(z.Peer) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize
 	return
 }
 

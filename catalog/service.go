@@ -140,6 +140,7 @@ var (
 	errMissingNode    = rpc.Errorf(rpc.Internal, "Must provide node")
 	errMissingAddress = rpc.Errorf(rpc.Internal, "Must provide address if SkipNodeUpdate is not set")
 	errMissingService = rpc.Errorf(rpc.Internal, "Must provide service name (Service.Service)")
+	errNoCheckID      = rpc.Errorf(rpc.Internal, "failed inserting check: object missing primary index")
 	errOnlyServiceID  = rpc.Errorf(rpc.Internal, "Must provide service name (Service.Service) when service ID is provided")
 )
 
@@ -199,6 +200,9 @@ func (c *Check) Prepare(node string) error {
 	}
 	if c.CheckID == "" {
 		c.CheckID = c.Name
+	}
+	if c.CheckID == "" {
+		return errNoCheckID // nothing could remove it
 	}
 	if c.Node == "" {
 		c.Node = node

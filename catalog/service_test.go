@@ -136,6 +136,7 @@ func TestRefusals(t *testing.T) {
 		{Register{Node: "n", Address: "a", Service: proxy(Proxy{}, 0)}, "2 errors occurred:\n\t* Port or SocketPath must be set for a connect-proxy\n\t* Proxy.DestinationServiceName must be non-empty for Connect proxy services\n\n"},
 		{Register{Node: "n", Address: "a", Service: proxy(Proxy{DestinationServiceName: "*"}, 1)}, "1 error occurred:\n\t* Proxy.DestinationServiceName must not be a wildcard for Connect proxy services\n\n"},
 		{Register{Node: "n", Address: "a", Check: check("c", Passing, "none")}, "Unknown service ID 'none' for check ID 'c'"},
+		{Register{Node: "n", Address: "a", Check: &Check{}}, "failed inserting check: object missing primary index"},
 		{Register{Node: "n", Address: "a", Check: &Check{Node: "m", CheckID: "c"}}, "Node 'm' for check 'c' doesn't match register request node 'n'"},
 		{Register{Node: "n", Address: "a", Checks: []*Check{nil}}, "A check may not be null"},
 	} {

@@ -123,7 +123,7 @@ func TestOneNode(t *testing.T) {
 	}
 	put("a", 1)
 	tx := log.DB().Read()
-	found, index, err := s.Node(tx, all, &OneNode{"A"})
+	found, index, err := s.Node(tx, all, &OneNode{Node: "A"})
 	if err != nil || len(found) != 1 {
 		t.Fatalf("got %v, %v", found, err)
 	}
@@ -132,13 +132,13 @@ func TestOneNode(t *testing.T) {
 		t.Error("woken by another node")
 	}
 	put("a", 2)
-	if _, again, _ := s.Node(log.DB().Read(), all, &OneNode{"a"}); again <= index || !tx.Watch().Fired() {
+	if _, again, _ := s.Node(log.DB().Read(), all, &OneNode{Node: "a"}); again <= index || !tx.Watch().Fired() {
 		t.Errorf("index %d, then %d", index, again)
 	}
 	gone := log.DB().Write(99)
 	Remove(gone, "a")
 	gone.Commit()
-	if found, again, _ := s.Node(log.DB().Read(), all, &OneNode{"a"}); len(found) != 0 || again != 99 {
+	if found, again, _ := s.Node(log.DB().Read(), all, &OneNode{Node: "a"}); len(found) != 0 || again != 99 {
 		t.Errorf("got %v at %d", found, again)
 	}
 }
@@ -176,7 +176,7 @@ func TestNothingIsDoneWithoutPermission(t *testing.T) {
 	if found, _, _ := s.Nodes(log.DB().Read(), acl.DenyAll(), &Nodes{}); len(found) != 0 {
 		t.Errorf("nodes: %v", found)
 	}
-	if _, _, err := s.Node(log.DB().Read(), acl.DenyAll(), &OneNode{"a"}); !errors.As(err, &denied) {
+	if _, _, err := s.Node(log.DB().Read(), acl.DenyAll(), &OneNode{Node: "a"}); !errors.As(err, &denied) {
 		t.Errorf("node: %v", err)
 	}
 }

@@ -19,8 +19,11 @@ var (
 // Nodes asks for the places of all nodes, or with Segment only for those in that segment.
 type Nodes struct{ Segment string }
 
-// OneNode asks for the places of one node: one for each segment that it is in.
-type OneNode struct{ Node string }
+// OneNode asks for the places of one node: one for each segment that it is in, or with Segment only the one there.
+type OneNode struct {
+	Node    string
+	Segment string
+}
 
 // Nodes answers NodesQuery.
 func (s *Service) Nodes(tx *state.Tx, az acl.Authorizer, q *Nodes) ([]*Entry, uint64, error) {
@@ -46,7 +49,9 @@ func (s *Service) Node(tx *state.Tx, az acl.Authorizer, q *OneNode) ([]*Entry, u
 	}
 	found := []*Entry{}
 	for e := range entries.Prefix(quiet, "id", key(q.Node)) {
-		found = append(found, e)
+		if q.Segment == "" || q.Segment == e.Segment {
+			found = append(found, e)
+		}
 	}
 	return found, index, nil
 }

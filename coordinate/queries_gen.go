@@ -61,10 +61,13 @@ func (z Nodes) Msgsize() (s int) {
 // MarshalMsg implements msgp.Marshaler
 func (z OneNode) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.Require(b, z.Msgsize())
-	// map header, size 1
+	// map header, size 2
 	// string "Node"
-	o = append(o, 0x81, 0xa4, 0x4e, 0x6f, 0x64, 0x65)
+	o = append(o, 0x82, 0xa4, 0x4e, 0x6f, 0x64, 0x65)
 	o = msgp.AppendString(o, z.Node)
+	// string "Segment"
+	o = append(o, 0xa7, 0x53, 0x65, 0x67, 0x6d, 0x65, 0x6e, 0x74)
+	o = msgp.AppendString(o, z.Segment)
 	return
 }
 
@@ -92,6 +95,12 @@ func (z *OneNode) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Node")
 				return
 			}
+		case "Segment":
+			z.Segment, bts, err = msgp.ReadStringBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Segment")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -106,6 +115,6 @@ func (z *OneNode) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z OneNode) Msgsize() (s int) {
-	s = 1 + 5 + msgp.StringPrefixSize + len(z.Node)
+	s = 1 + 5 + msgp.StringPrefixSize + len(z.Node) + 8 + msgp.StringPrefixSize + len(z.Segment)
 	return
 }

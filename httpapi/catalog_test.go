@@ -234,6 +234,29 @@ func TestCatalogRefusals(t *testing.T) {
 	}
 }
 
+// Peers export nothing to a cluster that has none, and a place is only in the segment where it was taken.
+func TestPeersAndSegments(t *testing.T) {
+	s := newCatalogServer(t, acl.AllowAll())
+	s.register("n1", "web", 80, "passing")
+	place := `{"Node": "n1", "Coord": {"Vec": [0, 0, 0, 0, 0, 0, 0, 0], "Error": 1.5, "Adjustment": 0, "Height": 0.01}}`
+	if status, _, text := s.do("PUT", "/v1/coordinate/update", place); status != 200 {
+		t.Fatal(status, text)
+	}
+	for path, there := range map[string]bool{
+		"/v1/catalog/service/web": true, "/v1/catalog/service/web?peer=": true, "/v1/catalog/service/web?peer=far": false,
+		"/v1/health/service/web": true, "/v1/health/service/web?peer=": true, "/v1/health/service/web?peer=far": false,
+		"/v1/coordinate/node/n1": true, "/v1/coordinate/node/n1?segment=": true, "/v1/coordinate/node/n1?segment=east": false,
+	} {
+		status, _, text := s.do("GET", path, "")
+		if got := strings.Contains(text, "n1"); got != there {
+			t.Errorf("%s: got %d %s", path, status, text)
+		}
+		if want := strings.HasPrefix(path, "/v1/coordinate/") && !there; (status == 404) != want {
+			t.Errorf("%s: got %d", path, status)
+		}
+	}
+}
+
 // Errors of the catalog come with the headers of an answer, those of the health of a service without.
 func TestHeadersOfErrors(t *testing.T) {
 	s := newCatalogServer(t, acl.AllowAll())

@@ -36,7 +36,7 @@ func readForm(r *http.Request) (configentry.Form, error) {
 		return nil, bodyTooLarge()
 	}
 	limited := &io.LimitedReader{R: r.Body, N: maxBody + 1}
-	var form configentry.Form
+	var form map[string]any // by which clients know the type in errors
 	err := json.NewDecoder(limited).Decode(&form)
 	switch {
 	case err != nil && limited.N <= 0:
@@ -57,16 +57,15 @@ func readCAS(r *http.Request) (asked bool, index uint64, err error) {
 	return true, index, err
 }
 
-// configPath takes apart what is behind /v1/config/.
-func configPath(r *http.Request) (kind, name string) {
-	kind, name, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/config/"), "/")
-	return kind, name
+// configPath takes apart what is behind /v1/config/. A path that ends with a slash names the entry without a name.
+func configPath(r *http.Request) (kind, name string, named bool) {
+	return strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/config/"), "/")
 }
 
 // configGet answers GET /v1/config/KIND and GET /v1/config/KIND/NAME.
 func (s *Server) configGet(w http.ResponseWriter, r *http.Request) (any, error) {
-	kind, name := configPath(r)
-	if name == "" {
+	kind, name, named := configPath(r)
+	if !named {
 		answer, err := read(s, w, r, configentry.ListQuery, configentry.List{Kind: kind, Filter: parameters(r).Get("filter")})
 		return s.entries(w, r, answer, err)
 	}
@@ -93,7 +92,7 @@ func (s *Server) entries(w http.ResponseWriter, r *http.Request, answer view.Ans
 // configDelete answers DELETE /v1/config/KIND/NAME, with ?cas.
 func (s *Server) configDelete(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var d configentry.Delete
-	if d.Kind, d.Name = configPath(r); d.Kind == "" || d.Name == "" {
+	if d.Kind, d.Name, _ = configPath(r); d.Kind == "" || d.Name == "" {
 		return nil, &statusError{http.StatusNotFound, "Must provide both a kind and name to delete"}
 	}
 	if !configentry.KnownKind(d.Kind) {

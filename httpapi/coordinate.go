@@ -54,7 +54,7 @@ func (s *Server) coordinateNode(w http.ResponseWriter, r *http.Request) (any, er
 	if err != nil {
 		return nil, err
 	}
-	answer, err := view.Read(r.Context(), s.Views, coordinate.NodeQuery, opts, coordinate.OneNode{Node: name})
+	answer, err := view.Read(r.Context(), s.Views, coordinate.NodeQuery, opts, coordinate.OneNode{Node: name, Segment: parameters(r).Get("segment")})
 	if err != nil {
 		return nil, err
 	}

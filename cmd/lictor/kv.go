@@ -175,7 +175,14 @@ func newKVPut(fs *flag.FlagSet, c *console) runFunc {
 		if err := o.put(ctx, cl, args[0], value); err != nil {
 			return err
 		}
-		c.printf("Success! Data written to: %s\n", args[0])
+		done := "Data written to"
+		switch {
+		case o.acquire:
+			done = "Lock acquired on"
+		case o.release:
+			done = "Lock released on"
+		}
+		c.printf("Success! %s: %s\n", done, args[0])
 		return nil
 	}
 }
