@@ -62,10 +62,13 @@ func (s *server) Answer(ctx context.Context, r *rpc.Request) ([]byte, error) {
 	if s.agent.route.abroad(r.Header) {
 		return s.federation.call(ctx, r.Header, r.Method, r.Args, kind)
 	}
-	if kind.Anywhere || r.Direct || s.node.Leads() {
-		return s.answer(ctx, r.Header, r.Method, r.Args)
-	}
 	var reply []byte
+	if here := kind.Anywhere || r.Direct; here || s.node.Leads() {
+		var err error
+		if reply, err = s.answer(ctx, r.Header, r.Method, r.Args); here || !noLeader(err) { // it may just have ceased to lead
+			return reply, err
+		}
+	}
 	err := s.toLeader(ctx, kind, func(ctx context.Context, t rpc.Target) (err error) {
 		if t.ID == s.agent.id {
 			reply, err = s.answer(ctx, r.Header, r.Method, r.Args)
