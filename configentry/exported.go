@@ -30,7 +30,7 @@ type Export struct {
 
 // Consumers are clusters, in order.
 type Consumers struct {
-	Peers []string `json:",omitempty"`
+	Peers []string `json:",omitempty" msg:"Peers,allownil"`
 }
 
 // Exported answers ExportedQuery. The answer is not nil.

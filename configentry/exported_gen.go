@@ -12,9 +12,13 @@ func (z *Consumers) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 1
 	// string "Peers"
 	o = append(o, 0x81, 0xa5, 0x50, 0x65, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Peers)))
-	for za0001 := range z.Peers {
-		o = msgp.AppendString(o, z.Peers[za0001])
+	if z.Peers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Peers)))
+		for za0001 := range z.Peers {
+			o = msgp.AppendString(o, z.Peers[za0001])
+		}
 	}
 	return
 }
@@ -38,22 +42,27 @@ func (z *Consumers) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Peers":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Peers")
-				return
-			}
-			if cap(z.Peers) >= int(zb0002) {
-				z.Peers = (z.Peers)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Peers = nil
 			} else {
-				z.Peers = make([]string, zb0002)
-			}
-			for za0001 := range z.Peers {
-				z.Peers[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Peers", za0001)
+					err = msgp.WrapError(err, "Peers")
 					return
+				}
+				if z.Peers != nil && cap(z.Peers) >= int(zb0002) {
+					z.Peers = (z.Peers)[:zb0002]
+				} else {
+					z.Peers = make([]string, zb0002)
+				}
+				for za0001 := range z.Peers {
+					z.Peers[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Peers", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -89,9 +98,13 @@ func (z *Export) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 1
 	// string "Peers"
 	o = append(o, 0x81, 0xa5, 0x50, 0x65, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Consumers.Peers)))
-	for za0001 := range z.Consumers.Peers {
-		o = msgp.AppendString(o, z.Consumers.Peers[za0001])
+	if z.Consumers.Peers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Consumers.Peers)))
+		for za0001 := range z.Consumers.Peers {
+			o = msgp.AppendString(o, z.Consumers.Peers[za0001])
+		}
 	}
 	return
 }
@@ -136,22 +149,27 @@ func (z *Export) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 				switch msgp.UnsafeString(field) {
 				case "Peers":
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Consumers", "Peers")
-						return
-					}
-					if cap(z.Consumers.Peers) >= int(zb0003) {
-						z.Consumers.Peers = (z.Consumers.Peers)[:zb0003]
+					if msgp.IsNil(bts) {
+						bts = bts[1:]
+						z.Consumers.Peers = nil
 					} else {
-						z.Consumers.Peers = make([]string, zb0003)
-					}
-					for za0001 := range z.Consumers.Peers {
-						z.Consumers.Peers[za0001], bts, err = msgp.ReadStringBytes(bts)
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 						if err != nil {
-							err = msgp.WrapError(err, "Consumers", "Peers", za0001)
+							err = msgp.WrapError(err, "Consumers", "Peers")
 							return
+						}
+						if z.Consumers.Peers != nil && cap(z.Consumers.Peers) >= int(zb0003) {
+							z.Consumers.Peers = (z.Consumers.Peers)[:zb0003]
+						} else {
+							z.Consumers.Peers = make([]string, zb0003)
+						}
+						for za0001 := range z.Consumers.Peers {
+							z.Consumers.Peers[za0001], bts, err = msgp.ReadStringBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Consumers", "Peers", za0001)
+								return
+							}
 						}
 					}
 				default:
