@@ -370,6 +370,7 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(configentry.DeleteMethod, configentry.Delete{Kind: configentry.ServiceDefaults, Name: "secret-service"}))
 	add(query(configentry.GetQuery, configentry.Get{Kind: configentry.ServiceDefaults, Name: "secret-service"}))
 	add(query(configentry.ListQuery, configentry.List{}))
+	add(query(configentry.ExportedQuery, configentry.Exported{}))
 	add(method(configentry.ChangeIntentionMethod, configentry.ChangeIntention{Verb: configentry.UpsertIntention, Destination: "secret-service", Source: `{"Name": "x", "Action": "allow"}`}))
 	add(query(configentry.ListIntentionsQuery, configentry.ListIntentions{}))
 	add(query(configentry.OneIntentionQuery, configentry.OneIntention{Source: "secret-caller", Destination: "secret-service"}))

@@ -447,7 +447,7 @@ func TestAdvisory24Peers(t *testing.T) {
 	large := strings.Repeat("x", 100_000)
 	round := func() {
 		for _, e := range httpapi.Endpoints() {
-			if !strings.HasPrefix(e.Path, "/v1/peering") && !strings.Contains(e.Path, "exported-services") {
+			if !strings.HasPrefix(e.Path, "/v1/peering") && !strings.HasSuffix(e.Path, "/ui/exported-services") {
 				continue
 			}
 			for _, method := range e.Methods {
@@ -469,6 +469,7 @@ func TestAdvisory24Peers(t *testing.T) {
 	}
 	for _, exports := range []string{`[{"Name": "web", "Consumers": [{"Peer": "far"}, {"Peer": ""}, {}]}]`, `[{"Name": "*", "Consumers": null}]`, `[{}]`, `[{"Name": "web", "Consumers": [{"Peer": "*"}]}]`} {
 		s.ask("PUT", "/v1/config", `{"Kind": "exported-services", "Name": "default", "Services": `+exports+`}`) // any answer is good
+		s.ask("GET", "/v1/exported-services", "")
 	}
 	s.serves()
 }

@@ -251,6 +251,7 @@ func (r *realm) demands(t *testing.T) map[string]wired {
 	called(d, configentry.ChangeIntentionMethod, configentry.ChangeIntention{Verb: configentry.UpsertIntention, Destination: "secret-service", Source: `{"Name": "x", "Action": "allow"}`}, demand{rules: intentions("write"), narrow: intentions("read")})
 	asked(d, configentry.GetQuery, configentry.Get{Kind: configentry.ServiceDefaults, Name: "secret-service"}, demand{rules: onService("read"), narrow: onNode("write")})
 	asked(d, configentry.ListQuery, configentry.List{}, shown(onService("read"), onNode("write"), "secret-service"))
+	asked(d, configentry.ExportedQuery, configentry.Exported{}, demand{rules: `mesh = "read"`, narrow: `mesh = "deny" operator = "write"`})
 	asked(d, configentry.ListIntentionsQuery, configentry.ListIntentions{}, shown(intentions("read"), intentions("deny"), "secret-caller"))
 	asked(d, configentry.OneIntentionQuery, configentry.OneIntention{Source: "secret-caller", Destination: "secret-service"}, readIntentions)
 	asked(d, configentry.MatchQuery, configentry.Match{Names: catalog.ListOf("secret-service")}, readIntentions)

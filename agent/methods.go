@@ -126,6 +126,7 @@ func (s *services) queries(v *view.Views) {
 	view.Handle(v, catalog.UsageQuery, s.catalog.Usage)
 	view.Handle(v, configentry.GetQuery, s.entry.Get)
 	view.Handle(v, configentry.ListQuery, s.entry.List)
+	view.Handle(v, configentry.ExportedQuery, s.entry.Exported)
 	view.Handle(v, configentry.ListIntentionsQuery, s.entry.ListIntentions)
 	view.Handle(v, configentry.OneIntentionQuery, s.entry.OneIntention)
 	view.Handle(v, configentry.MatchQuery, s.entry.Match)

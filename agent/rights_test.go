@@ -55,6 +55,7 @@ func rights(session string) []right {
 		{"PUT /v1/acl/policy", `{"Name": "more"}`, `acl = "write"`, `acl = "read"`, ""},
 		{"GET /v1/snapshot", "", `acl = "write"`, `acl = "read" operator = "write"`, ""},
 		{"PUT /v1/config", `{"Kind": "service-defaults", "Name": "secret-service", "Protocol": "http"}`, service("write"), service("read"), ""},
+		{"GET /v1/exported-services", "", `mesh = "read"`, service("write"), ""},
 		{"POST /v1/query", `{"Name": "secret-query", "Service": {"Service": "secret-service"}}`, `query "secret-query" { policy = "write" }`, `query "secret-query" { policy = "read" }`, ""},
 		{"GET /v1/operator/kv-replication", "", `operator = "read"`, `key_prefix "" { policy = "write" } keyring = "write"`, ""},
 		{"GET /debug/pprof/cmdline", "", `operator = "read"`, `agent "secret-node" { policy = "write" }`, ""},

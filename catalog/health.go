@@ -12,7 +12,7 @@ func (s *Service) ServiceHealth(tx *state.Tx, az acl.Authorizer, q *ServiceHealt
 	if err != nil {
 		return l, 0, err
 	}
-	found := selection{service: q.Service, peer: q.Peer, tags: q.Tags.Items(), meta: q.NodeMeta, connect: q.Connect}
+	found := selection{service: q.Service, imported: q.Imported, tags: q.Tags.Items(), meta: q.NodeMeta, connect: q.Connect}
 	index := found.index(tx)
 	services := []string{q.Service}
 	if q.Ingress {

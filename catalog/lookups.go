@@ -162,7 +162,7 @@ func (s *Service) ServiceNodes(tx *state.Tx, az acl.Authorizer, q *ServiceNodes)
 	if err != nil {
 		return l, 0, err
 	}
-	found := selection{service: q.Service, peer: q.Peer, tags: q.Tags.Items(), meta: q.NodeMeta, connect: q.Connect}
+	found := selection{service: q.Service, imported: q.Imported, tags: q.Tags.Items(), meta: q.NodeMeta, connect: q.Connect}
 	index := found.index(tx)
 	quiet := tx.Unwatched()
 	l.Filtered = found.each(quiet, az, func(n *Node, i *Instance) { l.Rows = append(l.Rows, serviceNode(n, i)) })
@@ -204,11 +204,11 @@ type Gateways interface {
 
 // A selection is the instances that a query asks for.
 type selection struct {
-	service string
-	peer    string // "" for instances of this cluster
-	tags    []string
-	meta    Pairs
-	connect bool
+	service  string
+	tags     []string
+	meta     Pairs
+	connect  bool
+	imported bool
 }
 
 // index watches the instances and gives the index at which they last changed.
@@ -227,7 +227,7 @@ func (q *selection) each(tx *state.Tx, az acl.Authorizer, visit func(*Node, *Ins
 	}
 	for i := range instances.Each(tx, by, fold(q.service)) {
 		n := FindNode(tx, i.Node)
-		if n == nil || i.PeerName != q.peer || !q.meta.in(n.Meta) || !i.tagged(q.tags) {
+		if n == nil || (i.PeerName != "") != q.imported || !q.meta.in(n.Meta) || !i.tagged(q.tags) {
 			continue
 		}
 		if !az.Allow(acl.Node, n.Node, acl.Read) || !az.Allow(acl.Service, i.Service, acl.Read) {

@@ -82,16 +82,16 @@ func (s ServiceTags) MarshalJSON() ([]byte, error) { return json.Marshal(s.Tags)
 func (s ServiceTags) FilteredByACLs() bool { return s.Filtered }
 
 // ServiceNodes asks for the instances of a service that have all of the tags (in any case), on nodes that have the
-// metadata. With Connect it asks for the instances that the service is reached through in the mesh, with Peer for those
-// that this peer has exported.
+// metadata. With Connect it asks for the instances that the service is reached through in the mesh, with Imported for those
+// that other clusters have exported to this one.
 type ServiceNodes struct {
 	Service  string
-	Peer     string
 	Tags     List
 	NodeMeta Pairs
 	Filter   string
 	Near     string
 	Connect  bool
+	Imported bool
 }
 
 // GatewayServices asks for the services that a gateway stands before.
@@ -112,10 +112,9 @@ type GatewayService struct {
 
 // ServiceHealth asks for the instances of a service with their checks. With Connect it asks for the instances that the
 // service is reached through in the mesh, with Ingress for the gateways that let it be reached from outside. With
-// Passing every check must be. Peer asks for the instances that this peer has exported.
+// Passing every check must be. Imported asks for the instances that other clusters have exported to this one.
 type ServiceHealth struct {
 	Service  string
-	Peer     string
 	Tags     List
 	NodeMeta Pairs
 	Filter   string
@@ -123,6 +122,7 @@ type ServiceHealth struct {
 	Connect  bool
 	Ingress  bool
 	Passing  bool
+	Imported bool
 }
 
 // An Entry is an instance with its node and all checks that tell its health: the node's own, then those of the instance.

@@ -1473,9 +1473,6 @@ func (z *ServiceHealth) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "Service"
 	o = append(o, 0x89, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65)
 	o = msgp.AppendString(o, z.Service)
-	// string "Peer"
-	o = append(o, 0xa4, 0x50, 0x65, 0x65, 0x72)
-	o = msgp.AppendString(o, z.Peer)
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
 	o = msgp.AppendString(o, string(z.Tags))
@@ -1497,6 +1494,9 @@ func (z *ServiceHealth) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "Passing"
 	o = append(o, 0xa7, 0x50, 0x61, 0x73, 0x73, 0x69, 0x6e, 0x67)
 	o = msgp.AppendBool(o, z.Passing)
+	// string "Imported"
+	o = append(o, 0xa8, 0x49, 0x6d, 0x70, 0x6f, 0x72, 0x74, 0x65, 0x64)
+	o = msgp.AppendBool(o, z.Imported)
 	return
 }
 
@@ -1522,12 +1522,6 @@ func (z *ServiceHealth) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			z.Service, bts, err = msgp.ReadStringBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "Service")
-				return
-			}
-		case "Peer":
-			z.Peer, bts, err = msgp.ReadStringBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Peer")
 				return
 			}
 		case "Tags":
@@ -1580,6 +1574,12 @@ func (z *ServiceHealth) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Passing")
 				return
 			}
+		case "Imported":
+			z.Imported, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Imported")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -1594,7 +1594,7 @@ func (z *ServiceHealth) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *ServiceHealth) Msgsize() (s int) {
-	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(z.Peer) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize + 8 + msgp.BoolSize + 8 + msgp.BoolSize
+	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize + 8 + msgp.BoolSize + 8 + msgp.BoolSize + 9 + msgp.BoolSize
 	return
 }
 
@@ -1605,9 +1605,6 @@ func (z *ServiceNodes) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "Service"
 	o = append(o, 0x87, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65)
 	o = msgp.AppendString(o, z.Service)
-	// string "Peer"
-	o = append(o, 0xa4, 0x50, 0x65, 0x65, 0x72)
-	o = msgp.AppendString(o, z.Peer)
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
 	o = msgp.AppendString(o, string(z.Tags))
@@ -1623,6 +1620,9 @@ func (z *ServiceNodes) MarshalMsg(b []byte) (o []byte, err error) {
 	// string "Connect"
 	o = append(o, 0xa7, 0x43, 0x6f, 0x6e, 0x6e, 0x65, 0x63, 0x74)
 	o = msgp.AppendBool(o, z.Connect)
+	// string "Imported"
+	o = append(o, 0xa8, 0x49, 0x6d, 0x70, 0x6f, 0x72, 0x74, 0x65, 0x64)
+	o = msgp.AppendBool(o, z.Imported)
 	return
 }
 
@@ -1648,12 +1648,6 @@ func (z *ServiceNodes) UnmarshalMsg(bts []byte) (o []byte, err error) {
 			z.Service, bts, err = msgp.ReadStringBytes(bts)
 			if err != nil {
 				err = msgp.WrapError(err, "Service")
-				return
-			}
-		case "Peer":
-			z.Peer, bts, err = msgp.ReadStringBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Peer")
 				return
 			}
 		case "Tags":
@@ -1694,6 +1688,12 @@ func (z *ServiceNodes) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				err = msgp.WrapError(err, "Connect")
 				return
 			}
+		case "Imported":
+			z.Imported, bts, err = msgp.ReadBoolBytes(bts)
+			if err != nil {
+				err = msgp.WrapError(err, "Imported")
+				return
+			}
 		default:
 			bts, err = msgp.Skip(bts)
 			if err != nil {
@@ -1708,7 +1708,7 @@ func (z *ServiceNodes) UnmarshalMsg(bts []byte) (o []byte, err error) {
 
 // Msgsize returns an upper bound estimate of the number of bytes occupied by the serialized message
 func (z *ServiceNodes) Msgsize() (s int) {
-	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(z.Peer) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize
+	s = 1 + 8 + msgp.StringPrefixSize + len(z.Service) + 5 + msgp.StringPrefixSize + len(string(z.Tags)) + 9 + msgp.StringPrefixSize + len(textOfPairs(z.NodeMeta)) + 7 + msgp.StringPrefixSize + len(z.Filter) + 5 + msgp.StringPrefixSize + len(z.Near) + 8 + msgp.BoolSize + 9 + msgp.BoolSize
 	return
 }
 

@@ -107,7 +107,10 @@ func (s *Service) Deregister(ctx context.Context, az acl.Authorizer, d *Deregist
 	if err := s.mayDeregister(az, d); err != nil {
 		return false, err
 	}
-	if d.Node == "" {
+	switch {
+	case d.PeerName != "":
+		return false, errPeerDeregister
+	case d.Node == "":
 		return false, errMissingNode
 	}
 	_, err := s.Log.Apply(ctx, d)
@@ -142,11 +145,17 @@ var (
 	errMissingService = rpc.Errorf(rpc.Internal, "Must provide service name (Service.Service)")
 	errNoCheckID      = rpc.Errorf(rpc.Internal, "failed inserting check: object missing primary index")
 	errOnlyServiceID  = rpc.Errorf(rpc.Internal, "Must provide service name (Service.Service) when service ID is provided")
+	errPeerDeregister = rpc.Errorf(rpc.Internal, "cannot deregister requests with PeerName in them")
+
+	// ErrPeerName refuses what is registered in the name of another cluster: it would take the place of what is here.
+	ErrPeerName = rpc.Errorf(rpc.Internal, "cannot register requests with PeerName in them")
 )
 
 // prepare validates a registration and fills in what it leaves out.
 func (s *Service) prepare(r *Register) error {
 	switch {
+	case r.PeerName != "":
+		return ErrPeerName
 	case r.Node == "":
 		return errMissingNode
 	case r.Address == "" && !r.SkipNodeUpdate:
@@ -177,6 +186,8 @@ func (s *Service) prepare(r *Register) error {
 // Prepare validates an instance that is to be registered and fills in what it leaves out.
 func (i *Instance) Prepare() error {
 	switch {
+	case i.PeerName != "":
+		return ErrPeerName
 	case i.Service == "" && i.ID == "":
 		return errMissingService
 	case i.Service == "":
@@ -203,6 +214,9 @@ func (c *Check) Prepare(node string) error {
 	}
 	if c.CheckID == "" {
 		return errNoCheckID // nothing could remove it
+	}
+	if c.PeerName != "" {
+		return ErrPeerName
 	}
 	if c.Node == "" {
 		c.Node = node

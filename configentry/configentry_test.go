@@ -2,6 +2,7 @@ package configentry
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -260,6 +261,57 @@ func TestWildcardsOfGateways(t *testing.T) {
 	}
 	if !tx.Watch().Fired() {
 		t.Error("who waits is not woken by a new service")
+	}
+}
+
+// Exported is what is named, and for a wildcard all that is there; who waits is woken by either.
+func TestExported(t *testing.T) {
+	s := newService(t)
+	list := func(filter string) (string, *state.Tx) {
+		tx := s.Log.DB().Read()
+		rows, _, err := s.Exported(tx, acl.AllowAll(), &Exported{Filter: filter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text), tx
+	}
+	got, tx := list("")
+	if got != "[]" {
+		t.Errorf("nothing is exported, but %s", got)
+	}
+	if err := s.write(t, `{"Kind":"exported-services","Name":"default","Services":[{"Name":"web","Consumers":[{"Peer":"west"},{"Peer":"east"}]},{"Name":"*","Consumers":[{"Peer":"north"},{"Peer":"north"}]}]}`); err != "" {
+		t.Fatal(err)
+	}
+	if !tx.Watch().Fired() {
+		t.Error("who waits is not woken by the entry")
+	}
+	if got, tx = list(""); got != `[{"Service":"web","Consumers":{"Peers":["east","west"]}}]` {
+		t.Error(got)
+	}
+	for _, name := range []string{"Web", "db", "consul"} {
+		if _, err := s.Log.Apply(t.Context(), &catalog.Register{Node: "n", Address: "10.0.0.1", Service: &catalog.Instance{ID: name, Service: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !tx.Watch().Fired() {
+		t.Error("who waits is not woken by a new service")
+	}
+	if got, _ = list(""); got != `[{"Service":"db","Consumers":{"Peers":["north"]}},{"Service":"web","Consumers":{"Peers":["east","north","west"]}}]` {
+		t.Error(got)
+	}
+	if got, _ = list("west in Consumers.Peers"); !strings.HasPrefix(got, `[{"Service":"web",`) {
+		t.Error(got)
+	}
+	if got, _ = list("south in Consumers.Peers"); got != "[]" {
+		t.Error(got)
+	}
+	var denial *acl.Denial
+	if _, _, err := s.Exported(s.Log.DB().Read(), acl.DenyAll(), &Exported{}); !errors.As(err, &denial) {
+		t.Error(err)
 	}
 }
 

@@ -93,8 +93,8 @@ func (s *Server) serviceNodes(w http.ResponseWriter, r *http.Request, path strin
 		return nil, errMissingServiceName
 	}
 	p := s.rowParameters(r)
-	args := catalog.ServiceNodes{Service: name, Peer: p.peer, Tags: p.tags, NodeMeta: p.meta, Filter: p.filter, Near: p.near,
-		Connect: connect}
+	args := catalog.ServiceNodes{Service: name, Tags: p.tags, NodeMeta: p.meta, Filter: p.filter, Near: p.near,
+		Connect: connect, Imported: parameters(r).Get("peer") != ""}
 	s.cached.note(w, r, args)
 	return answerCatalog(s, w, r, catalog.ServiceNodesQuery, args)
 }
@@ -135,7 +135,6 @@ var (
 
 // rowParameters are the parameters by which clients choose and sort rows.
 type rowParameters struct {
-	peer   string
 	tags   catalog.List
 	meta   catalog.Pairs
 	filter string
@@ -147,7 +146,6 @@ func (s *Server) rowParameters(r *http.Request) (p rowParameters) {
 		return p
 	}
 	q := parameters(r)
-	p.peer = q.Get("peer")
 	p.tags = catalog.ListOf(q["tag"]...)
 	p.meta = nodeMeta(q)
 	p.filter = q.Get("filter")

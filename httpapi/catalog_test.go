@@ -257,6 +257,30 @@ func TestPeersAndSegments(t *testing.T) {
 	}
 }
 
+// Who asks for a namespace or a partition is not given what is in the only one, however that was asked.
+func TestPaidEdition(t *testing.T) {
+	s := newCatalogServer(t, acl.AllowAll())
+	for _, c := range []struct{ query, header, want string }{
+		{"?ns=default", "", `Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature`},
+		{"?partition=default", "", `Invalid query parameter: "partition" - Partitions are a Consul Enterprise feature`},
+		{"", "X-Consul-Namespace", `Invalid header: "X-Consul-Namespace" - Namespaces are a Consul Enterprise feature`},
+		{"?stale", "X-Consul-Partition", `Invalid header: "X-Consul-Partition" - Partitions are a Consul Enterprise feature`},
+	} {
+		r, err := http.NewRequest("GET", s.http.URL+"/v1/catalog/nodes"+c.query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.header != "" {
+			r.Header.Set(c.header, "default")
+		}
+		w := httptest.NewRecorder()
+		s.http.Config.Handler.ServeHTTP(w, r)
+		if got := w.Body.String(); w.Code != 400 || got != c.want {
+			t.Errorf("%+v: got %d %s", c, w.Code, got)
+		}
+	}
+}
+
 // Errors of the catalog come with the headers of an answer, those of the health of a service without.
 func TestHeadersOfErrors(t *testing.T) {
 	s := newCatalogServer(t, acl.AllowAll())

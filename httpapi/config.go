@@ -89,6 +89,15 @@ func (s *Server) entries(w http.ResponseWriter, r *http.Request, answer view.Ans
 	return writeAnswer(s, w, r, answer)
 }
 
+// exportedServices answers GET /v1/exported-services.
+func (s *Server) exportedServices(w http.ResponseWriter, r *http.Request) (any, error) {
+	answer, err := read(s, w, r, configentry.ExportedQuery, configentry.Exported{Filter: parameters(r).Get("filter")})
+	if err != nil {
+		return nil, err
+	}
+	return writeAnswer(s, w, r, answer)
+}
+
 // configDelete answers DELETE /v1/config/KIND/NAME, with ?cas.
 func (s *Server) configDelete(_ http.ResponseWriter, r *http.Request) (any, error) {
 	var d configentry.Delete

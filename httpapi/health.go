@@ -99,7 +99,8 @@ func (s *Server) healthQuestion(r *http.Request, by *way) (*healthQuestion, erro
 	}
 	q.opts.Cached = asksCached(r) && !asksFresh(r)
 	p, query := s.rowParameters(r), parameters(r)
-	q.args.Peer, q.args.Tags, q.args.NodeMeta, q.args.Filter, q.args.Near = p.peer, p.tags, p.meta, p.filter, p.near
+	q.args.Tags, q.args.NodeMeta, q.args.Filter, q.args.Near = p.tags, p.meta, p.filter, p.near
+	q.args.Imported = query.Get("peer") != ""
 	q.stream = !by.ingress && p.near == "" && (query.Has("cached") || q.opts.MinIndex > 0)
 	q.args.Passing, err = passing(query)
 	return q, err

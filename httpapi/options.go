@@ -35,6 +35,17 @@ func checkParameters(r *http.Request) error {
 	return nil
 }
 
+// checkHeaders refuses headers of Consul's paid edition, which would have the request mean something else.
+func checkHeaders(h http.Header) error {
+	if h.Get("X-Consul-Namespace") != "" {
+		return badRequest(`Invalid header: "X-Consul-Namespace" - Namespaces are a Consul Enterprise feature`)
+	}
+	if h.Get("X-Consul-Partition") != "" {
+		return badRequest(`Invalid header: "X-Consul-Partition" - Partitions are a Consul Enterprise feature`)
+	}
+	return nil
+}
+
 // readOptions reads what a request says of the freshness of its answer and of waiting for it.
 func readOptions(r *http.Request) (*view.Options, error) {
 	o := &view.Options{}

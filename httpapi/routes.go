@@ -157,7 +157,7 @@ var routes = []route{
 	on("/v1/config", put, (*Server).configPut),
 	on("/v1/config/", get, (*Server).configGet, del, (*Server).configDelete),
 	on("/v1/discovery-chain/", get, notYet("discovery chains"), post, notYet("discovery chains")),
-	on("/v1/exported-services", get, notYet("cluster peering")),
+	on("/v1/exported-services", get, (*Server).exportedServices),
 	on("/v1/internal/federation-state/", get, notYet("the service mesh")),
 	on("/v1/internal/federation-states", get, notYet("the service mesh")),
 	on("/v1/internal/federation-states/mesh-gateways", get, notYet("the service mesh")),

@@ -217,6 +217,9 @@ func (s *Server) timers(rt *route) map[string]*telemetry.Sample {
 
 // check refuses what no route accepts.
 func (rt *route) check(r *http.Request) error {
+	if err := checkHeaders(r.Header); err != nil {
+		return err
+	}
 	if r.URL.RawQuery == "" {
 		return nil
 	}

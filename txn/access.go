@@ -82,6 +82,9 @@ func (s *Service) prepareNode(op *NodeOp) error {
 	if err := catalog.ValidateNodeID(n.ID); err != nil {
 		return rpc.Errorf(rpc.Invalid, "Bad node ID: %v", err)
 	}
+	if n.PeerName != "" {
+		return catalog.ErrPeerName
+	}
 	if n.Datacenter == "" {
 		n.Datacenter = s.Catalog.Datacenter
 	}

@@ -139,6 +139,7 @@ func TestOperations(t *testing.T) {
 		{`{"Check":{"Verb":"set","Check":{"Node":"n","CheckID":"x","ServiceID":"w"}}}`, "", 1},
 		{`{"Check":{"Verb":"set","Check":{"Node":"n","CheckID":"x","ServiceID":"no"}}}`, "0: Missing service registration", 0},
 		{`{"Check":{"Verb":"set","Check":{"Node":"no","CheckID":"x"}}}`, "0: Missing node registration", 0},
+		{`{"Node":{"Verb":"set","Node":{"Node":"n","Address":"a","PeerName":"p"}}}`, "0: cannot register requests with PeerName in them", 0},
 		{`{"Check":{"Verb":"set","Check":{"Node":"n","Status":"passing"}}}`, "0: failed inserting check: object missing primary index", 0},
 		{`{"Check":{"Verb":"cas","Check":{"Node":"n","CheckID":"c","ModifyIndex":9}}}`, `0: failed to set check "c" on node "n", index is stale`, 0},
 		{`{"Check":{"Verb":"delete","Check":{"Node":"n","CheckID":"c"}}}`, "", 0},

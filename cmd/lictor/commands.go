@@ -104,9 +104,12 @@ func commands() []command {
 		{name: "catalog datacenters", args: "[flags]", about: "List the datacenters that are known.", example: "lictor catalog datacenters", new: newCatalogDatacenters},
 		{name: "catalog nodes", args: "[flags]", about: "List nodes.", example: "lictor catalog nodes -service=web -near=_agent", new: newCatalogNodes},
 		{name: "catalog services", args: "[flags]", about: "List the names of services.", example: "lictor catalog services -tags", new: newCatalogServices},
-		{name: "services", about: "Register services with the agent, and remove them."},
+		{name: "services", about: "Register services with the agent, remove them, and let other clusters call them."},
 		{name: "services deregister", args: "[flags] [FILE...]", about: "Remove services from the agent, by id or as files name them.",
 			example: "lictor services deregister -id=web1", new: newServicesDeregister, files: true},
+		{name: "services export", args: "[flags] -name=SERVICE -consumer-peers=PEER[,PEER...]", about: "Let other clusters call a service, in the configuration entry exported-services. Peers themselves are not in this version yet.",
+			example: "lictor services export -name=web -consumer-peers=east", new: newServicesExport},
+		{name: "services exported-services", args: "[flags]", about: "List the services that other clusters may call.", example: "lictor services exported-services", new: newServicesExported},
 		{name: "services register", args: "[flags] [FILE...]", about: "Register services with the agent, from flags or from configuration files.",
 			example: "lictor services register web.hcl\nlictor services register -name=web -port=80 -tag=v1", new: newServicesRegister, files: true},
 
