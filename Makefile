@@ -23,7 +23,7 @@ crash: build ## kill -9 under load: fifty times a server, two hundred times a le
 	$(GO) test -count=1 -tags crash -timeout 30m ./internal/crash
 chaos: build ## five minutes of cuts, pauses, kills and transfers under watch; needs root, iproute2 and iptables
 	$(GO) test -v -count=1 -tags chaos -timeout 60m -run 'Chaos|Network|Sweep' ./internal/chaos
-federation-test: build ## datacenters over links that are slow, lose packets and are cut: two minutes; needs root, iproute2 and TUN devices
+federation-test: build ## datacenters over links that are slow, lose packets and are cut, and whose clocks differ: six minutes; needs root, iproute2 and TUN devices
 	$(GO) test -v -count=1 -tags chaos -timeout 15m -run Federation ./internal/chaos
 soak: build ## an hour of locks and sessions, a leader killed every minute; SOAK_TIME=10m for less
 	$(GO) test -v -count=1 -tags soak -timeout 25h -run TestSoak ./internal/soak

@@ -38,10 +38,11 @@ func (k *call) serve() {
 	c := k.conn
 	c.mu.Lock()
 	wanted := !k.abandoned && !(k.stopped && errors.Is(err, context.Canceled))
+	alone := k.stream == nil && len(c.calls)-c.streams == 1 && c.quiet == 0
 	c.mu.Unlock()
 	k.cancel(context.Canceled)
 	if wanted {
-		k.answer(reply, err)
+		k.answer(reply, err, alone)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,8 +65,8 @@ func (k *call) handle() (reply []byte, err error) {
 }
 
 // answer sends how the call has ended and blocks until that is on its way, so that what waits to be written is bounded by
-// the number of calls. If the connection breaks meanwhile, nobody waits for it.
-func (k *call) answer(reply []byte, err error) {
+// the number of calls. If the connection breaks meanwhile, nobody waits for it. Alone says that no other call is about to be answered.
+func (k *call) answer(reply []byte, err error, alone bool) {
 	what := kindReply
 	switch {
 	case err != nil:
@@ -74,7 +75,7 @@ func (k *call) answer(reply []byte, err error) {
 	case k.stream != nil:
 		what = kindEnd
 	}
-	if m, _ := k.conn.link.out.message(what, k.id, reply, never); m != nil {
+	if m, _ := k.conn.link.out.message(what, k.id, reply, alone, never); m != nil {
 		<-m.done
 	}
 }
@@ -84,7 +85,7 @@ func (k *call) send(message []byte) error {
 	if err := k.stream.take(&k.callContext, cost(message)); err != nil {
 		return err
 	}
-	m, err := k.conn.link.out.message(kindItem, k.id, message, k.Done)
+	m, err := k.conn.link.out.message(kindItem, k.id, message, false, k.Done)
 	if err == nil && m != nil {
 		select {
 		case <-m.done:

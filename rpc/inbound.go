@@ -27,6 +27,8 @@ type inbound struct {
 
 	mu       sync.Mutex // guards what follows
 	calls    map[uint64]*call
+	streams  int            // of the calls, those that are answered with many messages
+	quiet    quiet          // of the caller
 	pending  int            // bytes of arguments of the calls
 	stopping bool           // no call begins any more
 	running  sync.WaitGroup // handlers; none is added once stopping
@@ -34,7 +36,7 @@ type inbound struct {
 
 func newInbound(s *Server, conn net.Conn) *inbound {
 	c := &inbound{server: s, conn: conn, peer: peerOf(conn), calls: map[uint64]*call{}}
-	c.link = newLink(conn, newFrameReader(conn), newOutbox(s.buffers), s.config.Keepalive, c)
+	c.link = newLink(conn, newFrameReader(conn), newOutbox(conn, s.buffers), s.config.Keepalive, c)
 	return c
 }
 
@@ -97,6 +99,9 @@ func (c *inbound) abandon(id uint64, k *call) {
 func (c *inbound) remove(id uint64, k *call) {
 	c.pending -= k.size
 	delete(c.calls, id)
+	if k.stream != nil {
+		c.streams--
+	}
 }
 
 func (c *inbound) cancel() {
@@ -165,6 +170,11 @@ func (c *inbound) open(f frame) error {
 		return c.reject(f.call, textCalls)
 	}
 	c.calls[f.call] = k
+	if k.stream != nil {
+		c.streams++
+	} else {
+		c.quiet.alone(len(c.calls) - c.streams)
+	}
 	return c.take(k, args, f.more)
 }
 

@@ -39,6 +39,7 @@ type link struct {
 func newLink(conn net.Conn, frames *frameReader, out *outbox, every time.Duration, s side) *link {
 	l := &link{conn: conn, frames: frames, out: out, side: s, every: every, written: make(chan struct{})}
 	frames.heard = func() {
+		out.hear()
 		if !l.heard.Load() {
 			l.heard.Store(true)
 		}
@@ -77,7 +78,7 @@ func (l *link) start() bool {
 	l.timer = time.AfterFunc(l.every, l.tick)
 	go func() {
 		defer close(l.written)
-		if err := l.out.write(l.conn); err != nil {
+		if err := l.out.write(); err != nil {
 			l.fail(err)
 		}
 	}()

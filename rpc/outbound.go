@@ -19,14 +19,16 @@ type outbound struct {
 	peer *peer
 	link *link
 
-	mu    sync.Mutex // guards what follows
-	calls map[uint64]*waiting
-	alarm *time.Timer   // runs expire at armed; nil until there is a deadline
-	armed time.Time     // zero: not armed
-	last  uint64        // number of the last call
-	seen  uint64        // last, at the last tick
-	idle  time.Duration // how long there have been no calls
-	err   error         // why no more calls are made
+	mu      sync.Mutex // guards what follows
+	calls   map[uint64]*waiting
+	streams int // of the calls, those that are answered with many messages
+	quiet   quiet
+	alarm   *time.Timer   // runs expire at armed; nil until there is a deadline
+	armed   time.Time     // zero: not armed
+	last    uint64        // number of the last call
+	seen    uint64        // last, at the last tick
+	idle    time.Duration // how long there have been no calls
+	err     error         // why no more calls are made
 }
 
 // A waiting is a call that is made here and not answered. The reader sets what it has to say and then tells done.
@@ -42,7 +44,7 @@ type waiting struct {
 
 func newOutbound(p *Pool, pe *peer, conn net.Conn, frames *frameReader) *outbound {
 	c := &outbound{pool: p, peer: pe, calls: map[uint64]*waiting{}}
-	c.link = newLink(conn, frames, newOutbox(p.buffers), p.config.Keepalive, c)
+	c.link = newLink(conn, frames, newOutbox(conn, p.buffers), p.config.Keepalive, c)
 	return c
 }
 
@@ -74,12 +76,12 @@ func (c *outbound) call(ctx context.Context, h *head, args []byte) ([]byte, erro
 	w := c.pool.waitings.Get().(*waiting)
 	var done <-chan struct{}
 	done, w.deadline = ending(ctx)
-	id, err := c.register(w)
+	id, alone, err := c.register(w)
 	if err != nil {
 		return nil, err
 	}
 	// If this fails, ctx or the connection has ended, which is seen below.
-	m, _ := c.link.out.request(kindCall, id, h, args, ctx.Done)
+	m, _ := c.link.out.request(kindCall, id, h, args, alone, ctx.Done)
 	select {
 	case <-w.done:
 	case <-done:
@@ -103,19 +105,33 @@ func (c *outbound) call(ctx context.Context, h *head, args []byte) ([]byte, erro
 	return reply, nil
 }
 
-// register gives a call its number.
-func (c *outbound) register(w *waiting) (uint64, error) {
+// register gives a call its number, and tells whether it is the only one for a while, streams aside.
+func (c *outbound) register(w *waiting) (id uint64, alone bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
-		return 0, errGone
+		return 0, false, errGone
 	}
 	c.last++
 	c.calls[c.last] = w
 	if !w.deadline.IsZero() && (c.armed.IsZero() || w.deadline.Before(c.armed)) {
 		c.arm(w.deadline)
 	}
-	return c.last, nil
+	if w.stream != nil {
+		c.streams++
+		return c.last, false, nil
+	}
+	return c.last, c.quiet.alone(len(c.calls) - c.streams), nil
+}
+
+// drop forgets a call, and returns it if it was there. The caller has locked mu.
+func (c *outbound) drop(id uint64) *waiting {
+	w := c.calls[id]
+	delete(c.calls, id)
+	if w != nil && w.stream != nil {
+		c.streams--
+	}
+	return w
 }
 
 // arm sets the alarm. The caller has locked mu.
@@ -157,10 +173,9 @@ func (c *outbound) expire() {
 // withdraw tells the other side that nobody waits for a call any more. It reports false if that has just been answered.
 func (c *outbound) withdraw(id uint64) bool {
 	c.mu.Lock()
-	_, ok := c.calls[id]
-	delete(c.calls, id)
+	w := c.drop(id)
 	c.mu.Unlock()
-	if !ok {
+	if w == nil {
 		return false
 	}
 	c.link.out.drop(id)
@@ -191,7 +206,7 @@ func (c *outbound) broken(err error) {
 		c.err = err
 	}
 	calls := c.calls
-	c.calls = map[uint64]*waiting{}
+	c.calls, c.streams = map[uint64]*waiting{}, 0
 	if c.alarm != nil {
 		c.alarm.Stop()
 	}
@@ -213,7 +228,7 @@ func (c *outbound) receive(f frame) error {
 	c.mu.Lock()
 	w, known := c.calls[f.call], f.call <= c.last
 	if last {
-		delete(c.calls, f.call)
+		c.drop(f.call)
 	}
 	c.mu.Unlock()
 	if w == nil {

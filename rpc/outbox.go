@@ -12,22 +12,32 @@ import (
 const (
 	outboxFull = 256 << 10 // bytes of frames that wait before whoever has more to write has to wait, too
 	outboxMost = 4 << 20   // bytes of frames at which the other side must have stopped reading
+	directMost = 4 << 10   // bytes that may be given to the connection by who has them, since the other side was last heard
 	bufferKept = 2*frameMost + outboxFull
 )
 
-// An outbox collects what is to be written to a connection. One goroutine writes all that has come together in one
+// An outbox collects what is to be written to a connection. One goroutine, the writer, writes all that has come together in one
 // go. Messages longer than a frame take turns, one frame of one of them in each write, so that they do not hold up
 // short ones.
+//
+// Who puts something short into an outbox with nothing else in it, and is alone on the connection, writes it without the writer: to
+// wake another goroutine takes a while where nothing has happened for long. It is not held up by that: so few bytes the kernel has
+// room for when those before have been answered.
 type outbox struct {
+	conn    net.Conn
 	buffers *sync.Pool    // of *buffer: a connection with nothing to write holds none
 	wake    chan struct{} // has room for one; told when idle ends
 	writes  atomic.Uint32 // odd while a write is under way
+	given   atomic.Uint64 // handed, for who has not locked mu
+	heard   atomic.Uint64 // what given was when something was last read from the connection
 
 	mu        sync.Mutex    // guards what follows
 	short     *buffer       // whole frames; nil if there are none
 	long      []*message    // in the order of their turns
 	handed    uint64        // how many bytes that were in short have been given to the connection
 	idle      bool          // the writer waits to be woken
+	direct    bool          // somebody else writes meanwhile
+	failed    error         // of that
 	closed    bool          // nothing more is written
 	finishing bool          // the writer ends when all is written
 	room      chan struct{} // closed when there is room in short; nil if nobody waits for that
@@ -46,9 +56,12 @@ type message struct {
 	done chan struct{} // closed when all has been, or when the rest is dropped
 }
 
-func newOutbox(buffers *sync.Pool) *outbox {
-	return &outbox{buffers: buffers, wake: make(chan struct{}, 1)}
+func newOutbox(conn net.Conn, buffers *sync.Pool) *outbox {
+	return &outbox{conn: conn, buffers: buffers, wake: make(chan struct{}, 1)}
 }
+
+// hear notes that something has been read from the connection.
+func (o *outbox) hear() { o.heard.Store(o.given.Load()) }
 
 // A mark says where in the outbox a request ends.
 type mark struct {
@@ -57,8 +70,8 @@ type mark struct {
 }
 
 // request puts a call into the outbox. It blocks while that is full, until what done gives is closed. The arguments must not
-// change until the call has been answered or dropped.
-func (o *outbox) request(k kind, call uint64, h *head, args []byte, done func() <-chan struct{}) (mark, error) {
+// change until the call has been answered or dropped. Alone says that nobody else is about to use the connection.
+func (o *outbox) request(k kind, call uint64, h *head, args []byte, alone bool, done func() <-chan struct{}) (mark, error) {
 	if err := o.lock(done); err != nil {
 		return mark{end: math.MaxUint64}, err
 	}
@@ -67,15 +80,18 @@ func (o *outbox) request(k kind, call uint64, h *head, args []byte, done func() 
 	size := h.size()
 	if size+len(args) <= payloadMost {
 		b.bytes = append(h.append(appendFrameHeader(b.bytes, k, false, call, size+len(args))), args...)
-		return mark{end: o.handed + uint64(len(b.bytes))}, nil
+		m := mark{end: o.handed + uint64(len(b.bytes))}
+		o.hurry(alone)
+		return m, nil
 	}
 	b.bytes = h.append(appendFrameHeader(b.bytes, k, true, call, size))
 	return mark{long: o.add(kindArgs, call, args)}, nil
 }
 
 // message puts a message into the outbox. It blocks while that is full, until what done gives is closed. What it returns is nil if
-// text has been copied; else text must not change until the message is done.
-func (o *outbox) message(k kind, call uint64, text []byte, done func() <-chan struct{}) (*message, error) {
+// text has been copied; else text must not change until the message is done. Alone says that nobody else is about to use the
+// connection.
+func (o *outbox) message(k kind, call uint64, text []byte, alone bool, done func() <-chan struct{}) (*message, error) {
 	if err := o.lock(done); err != nil {
 		return nil, err
 	}
@@ -85,6 +101,7 @@ func (o *outbox) message(k kind, call uint64, text []byte, done func() <-chan st
 	}
 	b := o.open()
 	b.bytes = appendFrame(b.bytes, k, false, call, text)
+	o.hurry(alone)
 	return nil, nil
 }
 
@@ -129,14 +146,59 @@ func (o *outbox) lock(done func() <-chan struct{}) error {
 	}
 }
 
-// unlock unlocks the outbox and wakes the writer.
+// unlock unlocks the outbox and wakes the writer, if there is something for it.
 func (o *outbox) unlock() {
-	wake := o.idle
-	o.idle = false
+	wake := o.idle && !o.direct && (!o.empty() || o.ended() || o.finishing)
+	if wake {
+		o.idle = false
+	}
 	o.mu.Unlock()
 	if wake {
 		o.wake <- struct{}{}
 	}
+}
+
+func (o *outbox) empty() bool { return o.short == nil && len(o.long) == 0 }
+
+// ended tells whether nothing more is written. The caller has locked mu.
+func (o *outbox) ended() bool { return o.closed || o.failed != nil }
+
+// hurry writes what the caller, who has locked the outbox, has put into it, if it is alone and the writer is idle. Others may put
+// more into the outbox meanwhile, which is for the writer.
+func (o *outbox) hurry(alone bool) {
+	if !alone || !o.idle || o.direct || o.ended() || len(o.long) > 0 || o.handed+uint64(len(o.short.bytes))-o.heard.Load() > directMost {
+		return
+	}
+	b := o.hand()
+	o.direct = true
+	o.mu.Unlock()
+	err := o.give(b)
+	o.mu.Lock()
+	o.direct = false
+	if err != nil {
+		o.failed = err // the writer tells
+	}
+}
+
+// hand takes out the short frames. The caller has locked mu, and gives them to the connection.
+func (o *outbox) hand() *buffer {
+	b := o.open()
+	o.short = nil
+	o.handed += uint64(len(b.bytes))
+	o.given.Store(o.handed)
+	return b
+}
+
+// give writes a buffer.
+func (o *outbox) give(b *buffer) error {
+	o.writes.Add(1)
+	_, err := o.conn.Write(b.bytes)
+	o.writes.Add(1)
+	if cap(b.bytes) <= bufferKept {
+		b.bytes = b.bytes[:0]
+		o.buffers.Put(b)
+	}
+	return err
 }
 
 func (o *outbox) open() *buffer {
@@ -166,7 +228,7 @@ func (o *outbox) drop(call uint64) {
 func (o *outbox) busy() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.short != nil || len(o.long) > 0
+	return !o.empty()
 }
 
 // sent tells whether all of a request has been given to the connection. It is final once the outbox is closed.
@@ -205,33 +267,26 @@ func (o *outbox) makeRoom() {
 	}
 }
 
-// write writes what comes into the outbox until that is closed or finished.
-func (o *outbox) write(conn net.Conn) error {
+// write is the writer: it writes what comes into the outbox until that is closed or finished, or a write fails.
+func (o *outbox) write() error {
 	for {
-		b := o.take()
+		b, err := o.take()
 		if b == nil {
-			return nil
+			return err
 		}
-		o.writes.Add(1)
-		_, err := conn.Write(b.bytes)
-		o.writes.Add(1)
-		if cap(b.bytes) <= bufferKept {
-			b.bytes = b.bytes[:0]
-			o.buffers.Put(b)
-		}
-		if err != nil {
+		if err := o.give(b); err != nil {
 			return err
 		}
 	}
 }
 
-// take blocks until there is something to write. It returns nil at the end.
-func (o *outbox) take() *buffer {
+// take blocks until there is something to write. It returns nil at the end, with the error of whoever has written directly.
+func (o *outbox) take() (*buffer, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.short == nil && len(o.long) == 0 || o.closed {
-		if o.closed || o.finishing {
-			return nil
+	for o.empty() || o.ended() {
+		if o.ended() || o.finishing {
+			return nil, o.failed
 		}
 		o.idle = true
 		o.mu.Unlock()
@@ -239,12 +294,10 @@ func (o *outbox) take() *buffer {
 		runtime.Gosched() // others that are about to write come first, so that one write takes all
 		o.mu.Lock()
 	}
-	b := o.open()
-	o.short = nil
-	o.handed += uint64(len(b.bytes))
+	b := o.hand()
 	o.makeRoom()
 	o.turn(b)
-	return b
+	return b, nil
 }
 
 // turn appends a frame of the long message whose turn it is.
@@ -262,4 +315,21 @@ func (o *outbox) turn(b *buffer) {
 	} else {
 		close(m.done)
 	}
+}
+
+// A quiet tells whether calls come one by one, or have a moment ago come together: then there is more to be written in one go
+// although a call seems to be alone, as the first and the last of many do. It is how many calls have to come alone until they do.
+type quiet uint8
+
+const quietAfter = 8
+
+// alone notes that a call has come, and tells whether it is one that comes alone. So many are under way with it.
+func (q *quiet) alone(calls int) bool {
+	switch {
+	case calls > 1:
+		*q = quietAfter
+	case *q > 0:
+		*q--
+	}
+	return *q == 0
 }

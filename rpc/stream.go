@@ -35,10 +35,10 @@ func (c *outbound) stream(ctx context.Context, h *head, args []byte) (*Stream, e
 	}
 	s := &Stream{conn: c, arrived: make(chan struct{}, 1), left: int64(h.window)}
 	var err error
-	if s.id, err = c.register(&waiting{stream: s}); err != nil {
+	if s.id, _, err = c.register(&waiting{stream: s}); err != nil {
 		return nil, err
 	}
-	s.mark, err = c.link.out.request(kindStream, s.id, h, args, ctx.Done)
+	s.mark, err = c.link.out.request(kindStream, s.id, h, args, false, ctx.Done)
 	if err != nil && ctx.Err() != nil {
 		c.withdraw(s.id)
 		return nil, ctx.Err()
