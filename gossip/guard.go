@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -253,7 +252,7 @@ func decodeTags(meta []byte) map[string]string {
 		return map[string]string{tagRole: string(meta)}
 	}
 	tags := map[string]string{}
-	if err := decode(bytes.NewReader(meta[1:]), &tags); err != nil {
+	if err := decode(meta[1:], &tags); err != nil {
 		return nil // a member without our tags
 	}
 	return tags

@@ -9,16 +9,19 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
+	"github.com/tinylib/msgp/msgp"
 	"golang.org/x/time/rate"
 )
 
 // The screen stands between the network and memberlist. memberlist trusts lengths and indexes in messages whose sender
 // it does not know, and serf those inside: a user message of 2^62 bytes, a member without versions, an empty compressed
-// message, a query with an empty filter each end the process, and a few bytes can unpack to a hundred megabytes. So on
+// message, a query with an empty filter each end the process, a few bytes can unpack to a hundred megabytes, and the
+// decoder takes four gigabytes for an extension that claims to be so long, before it reads it. So on
 // a pool that takes plaintext every message is read here first, by the same decoder; what would do harm is dropped.
 // Encrypted messages pass: only a holder of the key can have made them.
 //
@@ -43,6 +46,8 @@ type screen struct {
 const (
 	msgPing         = 0
 	msgIndirectPing = 1
+	msgAck          = 2
+	msgAlive        = 4
 	msgPushPull     = 6
 	msgCompound     = 7
 	msgUser         = 8
@@ -51,9 +56,20 @@ const (
 	msgCRC          = 12
 )
 
-// serfQuery is the type of the one message of serf's that needs a look. A relayed message is no exception: it goes on
-// to another member, which screens it for itself.
-const serfQuery = 4
+// The types of serf's messages that hold others. What is relayed goes on to another member, which screens it for itself.
+const (
+	serfQuery            = 4
+	serfQueryResponse    = 5
+	serfConflictResponse = 6
+	serfKeyResponse      = 8
+)
+
+// tagsMagic begins the metadata of a member if tags follow, and pingVersion the payload of an acknowledgement if a
+// coordinate does.
+const (
+	tagsMagic   = 255
+	pingVersion = 1
+)
 
 const (
 	// maxDepth is how deep messages may be wrapped in each other; memberlist itself wraps three deep.
@@ -122,6 +138,48 @@ func (w *walk) message(b []byte, depth int) error {
 		if !w.relays.AllowN(time.Now(), 1) {
 			return errScreened
 		}
+	case msgAlive:
+		var member struct{ Meta []byte }
+		if err := decode(body, &member); err != nil {
+			return err
+		}
+		return checkNested(member.Meta, tagsMagic)
+	case msgAck:
+		var ack struct{ Payload []byte }
+		if err := decode(body, &ack); err != nil {
+			return err
+		}
+		return checkNested(ack.Payload, pingVersion)
+	}
+	return whole(body)
+}
+
+// checkNested looks at a byte that tells a kind, and the value that follows where it tells one of these.
+func checkNested(b []byte, kinds ...byte) error {
+	if len(b) == 0 || !slices.Contains(kinds, b[0]) {
+		return nil
+	}
+	return whole(b[1:])
+}
+
+// whole refuses what does not begin with a whole value in MessagePack. All lengths in one that is whole are true.
+func whole(b []byte) error {
+	for left := int64(1); left > 0; left-- {
+		var n uint32
+		var err error
+		switch msgp.NextType(b) {
+		case msgp.MapType:
+			n, b, err = msgp.ReadMapHeaderBytes(b)
+			left += 2 * int64(n)
+		case msgp.ArrayType:
+			n, b, err = msgp.ReadArrayHeaderBytes(b)
+			left += int64(n)
+		default:
+			b, err = msgp.Skip(b)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", errScreened, err)
+		}
 	}
 	return nil
 }
@@ -154,7 +212,7 @@ func unpack(b []byte, limit int) ([]byte, error) {
 		Algo uint8
 		Buf  []byte
 	}
-	if err := decode(bytes.NewReader(b), &c); err != nil {
+	if err := decode(b, &c); err != nil {
 		return nil, err
 	}
 	return inflate(c.Algo, c.Buf, limit)
@@ -178,35 +236,77 @@ func inflate(algo uint8, packed []byte, limit int) ([]byte, error) {
 
 // checkSerf looks at a message of serf's for what serf does not check.
 func checkSerf(b []byte) error {
-	if len(b) > 0 && b[0] == serfQuery {
+	switch {
+	case len(b) == 0:
+		return nil
+	case b[0] == serfQuery:
 		return checkQuery(b[1:])
+	case b[0] == serfQueryResponse:
+		var r struct{ Payload []byte }
+		if err := decode(b[1:], &r); err != nil {
+			return err
+		}
+		return checkNested(r.Payload, serfConflictResponse, serfKeyResponse)
 	}
-	return nil
+	return whole(b[1:])
 }
 
-// checkQuery refuses the queries on which serf slices an empty list.
+// checkQuery refuses the queries on which serf slices an empty list, and looks at what they hold.
 func checkQuery(b []byte) error {
 	var q struct {
 		Name    string
 		Filters [][]byte
 		Payload []byte
 	}
-	if err := decode(bytes.NewReader(b), &q); err != nil {
+	if err := decode(b, &q); err != nil {
 		return err
 	}
 	for _, f := range q.Filters {
 		if len(f) == 0 {
 			return errScreened
 		}
+		if err := whole(f[1:]); err != nil {
+			return err
+		}
 	}
-	if strings.HasPrefix(q.Name, "_serf_") && strings.HasSuffix(q.Name, "-key") && len(q.Payload) == 0 {
-		return errScreened
+	if strings.HasPrefix(q.Name, "_serf_") && strings.HasSuffix(q.Name, "-key") {
+		if len(q.Payload) == 0 {
+			return errScreened
+		}
+		return whole(q.Payload[1:])
 	}
 	return nil
 }
 
-func decode(r io.Reader, out any) error {
-	return codec.NewDecoder(r, &codec.MsgpackHandle{}).Decode(out)
+// decode decodes a value that is whole.
+func decode(b []byte, out any) error {
+	if err := whole(b); err != nil {
+		return err
+	}
+	return codec.NewDecoder(bytes.NewReader(b), &codec.MsgpackHandle{}).Decode(out)
+}
+
+// values reads values of MessagePack from a stream, in memory that grows with what has arrived.
+type values struct {
+	in  *msgp.Reader
+	raw bytes.Buffer
+}
+
+// maxNesting is how deep values may nest; memberlist's and serf's nest four deep.
+const maxNesting = 64
+
+func newValues(in io.Reader) *values {
+	v := &values{in: msgp.NewReader(in)}
+	v.in.SetMaxRecursionDepth(maxNesting)
+	return v
+}
+
+func (v *values) decode(out any) error {
+	v.raw.Reset()
+	if _, err := v.in.CopyNext(&v.raw); err != nil {
+		return err
+	}
+	return decode(v.raw.Bytes(), out)
 }
 
 // stream reads the first message of a connection and returns what it read of it, for memberlist to read again.
@@ -251,7 +351,7 @@ func checkStream(kind byte, in io.Reader) error {
 			Algo uint8
 			Buf  []byte
 		}
-		if err := decode(in, &c); err != nil {
+		if err := newValues(in).decode(&c); err != nil {
 			return err
 		}
 		plain, err := inflate(c.Algo, c.Buf, maxState)
@@ -272,29 +372,29 @@ func checkStream(kind byte, in io.Reader) error {
 }
 
 func checkUser(in io.Reader) error {
-	dec := codec.NewDecoder(in, &codec.MsgpackHandle{})
+	v := newValues(in)
 	var header struct{ UserMsgLen int }
-	if err := dec.Decode(&header); err != nil {
+	if err := v.decode(&header); err != nil {
 		return err
 	}
 	if header.UserMsgLen < 0 || header.UserMsgLen > maxStreamUser {
 		return errScreened
 	}
 	msg := make([]byte, header.UserMsgLen)
-	if _, err := io.ReadFull(in, msg); err != nil {
+	if _, err := io.ReadFull(v.in.R, msg); err != nil {
 		return err
 	}
 	return checkSerf(msg)
 }
 
 func checkPushPull(in io.Reader) error {
-	dec := codec.NewDecoder(in, &codec.MsgpackHandle{})
+	v := newValues(in)
 	var header struct {
 		Nodes        int
 		UserStateLen int
 		Join         bool
 	}
-	if err := dec.Decode(&header); err != nil {
+	if err := v.decode(&header); err != nil {
 		return err
 	}
 	if header.Nodes < 0 || header.Nodes > maxStateMembers || header.UserStateLen < 0 || header.UserStateLen > maxState {
@@ -304,16 +404,43 @@ func checkPushPull(in io.Reader) error {
 		var member struct {
 			Name string
 			Addr []byte
+			Meta []byte
 			Vsn  []uint8
 		}
-		if err := dec.Decode(&member); err != nil {
+		if err := v.decode(&member); err != nil {
+			return err
+		}
+		if err := checkNested(member.Meta, tagsMagic); err != nil {
 			return err
 		}
 		if len(member.Vsn) != memberVersions || (len(member.Addr) != 4 && len(member.Addr) != 16) {
 			return fmt.Errorf("%w: member %q without versions or address", errScreened, member.Name)
 		}
 	}
-	// The rest is read by memberlist, which allocates for all of it at once: a sender has to send it.
-	_, err := io.CopyN(io.Discard, in, int64(header.UserStateLen))
-	return err
+	return checkUserState(v.in.R, int64(header.UserStateLen))
+}
+
+// checkUserState reads serf's part of a push/pull, a byte and a value. Memberlist allocates for all of it at once: a sender
+// has to send it.
+func checkUserState(in io.Reader, length int64) error {
+	if length == 0 {
+		return nil
+	}
+	var kind [1]byte
+	if _, err := io.ReadFull(in, kind[:]); err != nil {
+		return err
+	}
+	rest := &io.LimitedReader{R: in, N: length - 1}
+	if rest.N > 0 {
+		if _, err := newValues(rest).in.CopyNext(io.Discard); err != nil {
+			return fmt.Errorf("%w: %w", errScreened, err)
+		}
+	}
+	if _, err := io.Copy(io.Discard, rest); err != nil {
+		return err
+	}
+	if rest.N > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
 }
