@@ -71,7 +71,7 @@ type realm struct {
 func newRealm(t *testing.T) *realm {
 	t.Helper()
 	s, err := newSubject(t, basis(t, t.TempDir()), `acl { enabled = true default_policy = "deny" tokens { initial_management = "`+management+`" agent = "`+management+`" } }
-		enable_debug = true node_name = "secret-node" consul { coordinate { update_period = "10ms" } }`)
+		node_name = "secret-node" consul { coordinate { update_period = "10ms" } }`)
 	if err != nil {
 		t.Fatal(err)
 	}

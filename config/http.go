@@ -8,7 +8,7 @@ import (
 // HTTP is how the HTTP API behaves.
 type HTTP struct {
 	Config   HTTPConfig `config:"http_config"`
-	Debug    bool       `config:"enable_debug" debug:"EnableDebug"`                                              // serve profiles under /debug/pprof
+	Debug    bool       `config:"enable_debug" debug:"EnableDebug"`                                              // serve profiles under /debug/pprof, which otherwise takes ACLs and a token with operator:read
 	NoFilter bool       `config:"disable_http_unprintable_char_filter" debug:"DisableHTTPUnprintableCharFilter"` // accept unprintable characters in paths
 
 	WriteNetworks []netip.Prefix `config:"-"` // HTTPConfig.AllowWriteFrom, parsed

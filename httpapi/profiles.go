@@ -7,7 +7,7 @@ import (
 	"lictor/acl"
 )
 
-// profiles serves /debug/pprof/ where the configuration asks for it, to those who may read what operators may.
+// profiles serves /debug/pprof/ to those who may read what operators may.
 func (s *Server) profiles() {
 	for path, handler := range map[string]http.HandlerFunc{
 		"/debug/pprof/":        pprof.Index,

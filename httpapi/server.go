@@ -52,7 +52,7 @@ type Config struct {
 	DownPolicy       string // of ACLs
 	AllowUnprintable bool   // in paths
 	Rules            Rules  // at the start; see Reload
-	EnableDebug      bool   // serve /debug/pprof
+	EnableDebug      bool   // serve /debug/pprof also where no ACLs guard it
 
 	Hosts Hosts // names at which browsers are answered
 
@@ -91,7 +91,7 @@ func New(c Config) *Server {
 	s.mux.HandleFunc("/v1/", unknownEndpoint)
 	s.mux.HandleFunc("/v1", unknownPath)
 	s.mux.HandleFunc("/", s.home)
-	if c.EnableDebug {
+	if c.EnableDebug || c.ACLs {
 		s.profiles()
 	}
 	return s

@@ -43,8 +43,14 @@ func (b *bundle) record(ctx context.Context) error {
 	if err := b.client.Get(ctx, "/v1/agent/self", nil, &b.self); err != nil {
 		return failf("Error querying target agent: %w", err)
 	}
-	if b.options.wants("pprof") && !b.self.DebugConfig.EnableDebug {
-		b.console.warnf("The agent has not set enable_debug: it will give profiles to a token with operator:read only.\n")
+	profiles := b.options.wants("pprof")
+	if profiles && !b.self.DebugConfig.EnableDebug {
+		// Without enable_debug a token decides.
+		if err := b.mayProfile(ctx); err != nil {
+			profiles = false
+			b.failed("pprof", err)
+			b.console.warnf("For profiles set enable_debug on the agent or, where there are ACLs, use a token with operator:read.\n")
+		}
 	}
 	dir, err := os.MkdirTemp(filepath.Dir(b.options.output), ".debug-")
 	if err != nil {
@@ -57,7 +63,7 @@ func (b *bundle) record(ctx context.Context) error {
 	start := time.Now()
 	b.captureOnce(ctx)
 	b.oldLogs()
-	b.captureChanges(ctx)
+	b.captureChanges(ctx, profiles)
 	if err := b.index(start); err != nil {
 		return failf("Error writing index: %w", err)
 	}
@@ -103,7 +109,7 @@ func (b *bundle) members(ctx context.Context) error {
 
 // captureChanges takes what changes, each kind by a goroutine of its own, and waits for all of them. The end of the time
 // ends what goes on for ever; the end of the context ends everything.
-func (b *bundle) captureChanges(ctx context.Context) {
+func (b *bundle) captureChanges(ctx context.Context, profiles bool) {
 	until, cancel := context.WithTimeout(ctx, b.options.duration)
 	defer cancel()
 	var group sync.WaitGroup
@@ -111,22 +117,22 @@ func (b *bundle) captureChanges(ctx context.Context) {
 	if b.options.wants("logs") {
 		group.Go(func() { b.failed("logs", b.logs(until)) })
 	}
-	if b.options.wants("pprof") {
+	if profiles {
 		group.Go(func() { b.failed("profile", b.profile(ctx, "profile", "profile.prof")) })
 		group.Go(func() { b.failed("trace", b.profile(ctx, "trace", "trace.out")) })
 	}
-	b.captureIntervals(ctx, until.Done())
+	b.captureIntervals(ctx, until.Done(), profiles)
 }
 
 // captureIntervals looks at metrics and at the heap now and at each interval, until the time is over.
-func (b *bundle) captureIntervals(ctx context.Context, over <-chan struct{}) {
+func (b *bundle) captureIntervals(ctx context.Context, over <-chan struct{}, profiles bool) {
 	tick := time.NewTicker(b.options.interval)
 	defer tick.Stop()
 	for n := 1; ; n++ {
 		if b.options.wants("metrics") {
 			b.failed("metrics", b.append(ctx, "metrics.json", client.Request{Method: http.MethodGet, Path: "/v1/agent/metrics"}))
 		}
-		if b.options.wants("pprof") {
+		if profiles {
 			for _, kind := range []string{"heap", "goroutine"} {
 				r := client.Request{Method: http.MethodGet, Path: "/debug/pprof/" + kind}
 				b.failed(kind, b.fetch(ctx, filepath.Join(strconv.Itoa(n), kind+".prof"), r))
@@ -138,6 +144,15 @@ func (b *bundle) captureIntervals(ctx context.Context, over <-chan struct{}) {
 		case <-tick.C:
 		}
 	}
+}
+
+// mayProfile asks the agent for the least of its profiles, and returns why it does not give it.
+func (b *bundle) mayProfile(ctx context.Context) error {
+	res, err := b.client.Do(ctx, client.Request{Method: http.MethodGet, Path: "/debug/pprof/cmdline"})
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
 }
 
 // profile takes one profile of the whole time.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -25,7 +26,8 @@ type childCommand struct {
 type child struct {
 	cmd        *exec.Cmd
 	foreground bool
-	done       chan error // gets the result of the one goroutine that waits for it
+	done       chan error     // gets the result of the one goroutine that waits for it
+	others     chan os.Signal // signals to us that are for the child alone
 }
 
 // childGrace is what a child has between SIGTERM and SIGKILL.
@@ -46,17 +48,20 @@ func (c *console) start(what childCommand) (*child, error) {
 	if !what.foreground {
 		lead(cmd)
 	}
+	ch := &child{cmd: cmd, foreground: what.foreground, done: make(chan error, 1), others: make(chan os.Signal, 8)}
+	notifyOfOthers(ch.others)
 	if err := cmd.Start(); err != nil {
+		signal.Stop(ch.others)
 		return nil, err
 	}
-	ch := &child{cmd: cmd, foreground: what.foreground, done: make(chan error, 1)}
 	go func() { ch.done <- cmd.Wait() }()
 	return ch, nil
 }
 
 // wait returns how the child has ended. Once stop is closed, or a signal to end has come, it is told to end, and killed
-// if it does not. Hang-ups are passed on to it as they are.
+// if it does not. Hang-ups, and signals that mean what the child makes of them, are passed on to it as they are.
 func (ch *child) wait(stop <-chan struct{}, signals <-chan os.Signal) error {
+	defer signal.Stop(ch.others)
 	var late <-chan time.Time
 	end := func() {
 		ch.signal(syscall.SIGTERM)
@@ -80,6 +85,8 @@ func (ch *child) wait(stop <-chan struct{}, signals <-chan os.Signal) error {
 				continue
 			}
 			end()
+		case s := <-ch.others:
+			ch.signal(s)
 		case <-late:
 			ch.signal(os.Kill)
 		}

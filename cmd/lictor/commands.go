@@ -25,7 +25,7 @@ func commands() []command {
 		{name: "monitor", args: "[flags]", about: "Print the agent's log as it is written, until interrupted.",
 			example: "lictor monitor -log-level=debug", new: newMonitor},
 		{name: "debug", args: "[flags]", about: "Record what the agent and its cluster do for a while, and pack it for whoever is to find a fault. " +
-			"Profiles are recorded only if the agent has enable_debug set.", example: "lictor debug -duration=1m -capture=agent -capture=logs", new: newDebug},
+			"Profiles are recorded if the agent has enable_debug set, or for a token with operator:read.", example: "lictor debug -duration=1m -capture=agent -capture=logs", new: newDebug},
 		{name: "event", args: "[flags] -name=NAME [PAYLOAD]", about: "Send a user event to the members of the datacenter.",
 			example: "lictor event -name=deploy -service=web 1.2.3", new: newEvent},
 		{name: "exec", args: "[flags] COMMAND...", about: "Run a command on all nodes, or some, and print what it prints there. A dash as the command means a script on " +

@@ -15,3 +15,6 @@ func lead(*exec.Cmd) {}
 
 // signal ends the child, whatever the signal.
 func (ch *child) signal(os.Signal) { _ = ch.cmd.Process.Kill() }
+
+// notifyOfOthers does nothing: there are no signals but those to end.
+func notifyOfOthers(chan<- os.Signal) {}

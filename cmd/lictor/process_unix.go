@@ -12,6 +12,9 @@ import (
 // notifyOfDumps delivers the signal that asks an agent for its metrics.
 func notifyOfDumps(to chan<- os.Signal) { signal.Notify(to, syscall.SIGUSR1) }
 
+// notifyOfOthers delivers the signals that every program gives a meaning of its own.
+func notifyOfOthers(to chan<- os.Signal) { signal.Notify(to, syscall.SIGUSR1, syscall.SIGUSR2) }
+
 // lead puts a command into a process group of its own, all of which gets its signals.
 func lead(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
 

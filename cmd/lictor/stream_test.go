@@ -109,7 +109,11 @@ func TestDebugRefuses(t *testing.T) {
 }
 
 func record(ctx context.Context, t *testing.T, o debugOptions) (stdout, stderr string) {
-	cl, err := client.New(client.Config{Address: streamingAgent(t).URL})
+	return recordFrom(ctx, t, streamingAgent(t).URL, o)
+}
+
+func recordFrom(ctx context.Context, t *testing.T, agent string, o debugOptions) (stdout, stderr string) {
+	cl, err := client.New(client.Config{Address: agent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +123,31 @@ func record(ctx context.Context, t *testing.T, o debugOptions) (stdout, stderr s
 		t.Fatal(err)
 	}
 	return out.String(), warnings.String()
+}
+
+// An agent that gives no profiles is asked for them once.
+func TestDebugWithoutProfiles(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/debug/"):
+			asked++
+			http.Error(w, "Permission denied", http.StatusForbidden)
+		case r.URL.Path == "/v1/agent/members":
+			io.WriteString(w, "[]")
+		default:
+			io.WriteString(w, "{}")
+		}
+	}))
+	defer server.Close()
+	at := filepath.Join(t.TempDir(), "bundle")
+	_, warnings := recordFrom(t.Context(), t, server.URL, debugOptions{capture: strings.Fields(debugTargets), duration: 100 * time.Millisecond, interval: 10 * time.Millisecond, output: at, archive: true})
+	if asked != 1 || strings.Count(warnings, "Could not capture") != 1 || !strings.Contains(warnings, "Could not capture pprof: Unexpected response code: 403 (Permission denied)\nFor profiles set enable_debug") {
+		t.Errorf("asked %d times:\n%s", asked, warnings)
+	}
+	if files := unpack(t, at+".tar.gz"); files["bundle/metrics.json"] == "" || !strings.Contains(files["bundle/index.json"], "pprof: Unexpected response code: 403") {
+		t.Errorf("%v", files)
+	}
 }
 
 func TestDebugArchive(t *testing.T) {
