@@ -1,6 +1,8 @@
 package gossip
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -8,7 +10,9 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 
@@ -33,9 +37,13 @@ type keys struct {
 	ring *memberlist.Keyring // nil: not encrypted
 	path string
 
-	mu    sync.Mutex
-	saved bool
+	mu     sync.Mutex
+	saved  bool
+	onDisk os.FileInfo // of the file as settle has left it
 }
+
+// settleInterval is how often the keyring's file is looked at.
+const settleInterval = time.Second
 
 // openKeys reads the keyring file or, where there is none, takes the configured key.
 func openKeys(cfg *Config, log *slog.Logger) (*keys, error) {
@@ -121,6 +129,52 @@ func (k *keys) save() error {
 	}
 	k.saved = true
 	return nil
+}
+
+// keep settles the file until the context ends.
+func (k *keys) keep(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(settleInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := k.settle(); err != nil {
+				log.Error("gossip keyring not saved", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// settle writes a file that has changed once more, as a whole and onto the disk. After an operation on the keyring serf
+// writes it in place and leaves it to the kernel when: a loss of power then would leave an agent that cannot start.
+func (k *keys) settle() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for {
+		info, err := os.Stat(k.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the key is not proved yet
+		}
+		if err != nil {
+			return err
+		}
+		if old := k.onDisk; old != nil && os.SameFile(info, old) && info.ModTime().Equal(old.ModTime()) && info.Size() == old.Size() {
+			return nil
+		}
+		ring := k.ring.GetKeys()
+		if err := writeKeyring(k.path, ring); err != nil {
+			return err
+		}
+		if info, err = os.Stat(k.path); err != nil {
+			return err
+		}
+		// Serf changes the ring before the file. What it has written meanwhile may have been replaced with less.
+		if slices.EqualFunc(ring, k.ring.GetKeys(), bytes.Equal) {
+			k.onDisk = info
+		}
+	}
 }
 
 // writeKeyring replaces the file in one step.

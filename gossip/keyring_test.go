@@ -107,6 +107,33 @@ func TestWrongKeyIsRefusedAndNotWritten(t *testing.T) {
 	}
 }
 
+// A loss of power after an operation may leave anything of a file that was written in place. Whoever still runs makes it
+// whole.
+func TestKeyringFileIsMadeWhole(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "serf", "local.keyring")
+	simulate(t, func(s *sim) {
+		s.start(1, encrypted(keyA, dir))
+		b := s.start(2, encrypted(keyA, ""))
+		time.Sleep(2 * settleInterval)
+		if _, err := os.Stat(file); err == nil {
+			t.Error("an unproved key is on disk")
+		}
+		s.join(b, 1)
+		time.Sleep(2 * settleInterval)
+		if _, err := b.InstallKey(context.Background(), keyB, KeyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(file, 10); err != nil {
+			t.Fatal(err)
+		}
+		s.until(time.Minute, "the file is whole", func() bool {
+			ring, err := readKeyring(file)
+			return err == nil && len(ring) == 2
+		})
+	})
+}
+
 func TestFounderSavesItsKey(t *testing.T) {
 	dir := t.TempDir()
 	simulate(t, func(s *sim) {

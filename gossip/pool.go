@@ -112,6 +112,9 @@ func (p *Pool) Start() error {
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
 	p.calls.Go(func() { p.insist(ctx, s) })
+	if p.keys.ring != nil && p.keys.path != "" {
+		p.calls.Go(func() { p.keys.keep(ctx, p.log) })
+	}
 	go p.pump(in, s.ShutdownCh())
 	return nil
 }
