@@ -19,16 +19,12 @@ import (
 
 // An aclCommand is what the commands below acl share: how their answer is printed.
 type aclCommand struct {
-	console *console
-	cn      *connection
-	format  string
-	meta    bool
+	*report
+	meta bool
 }
 
 func (c *console) aclFlags(fs *flag.FlagSet) *aclCommand {
-	a := &aclCommand{console: c, cn: c.clientFlags(fs)}
-	fs.StringVar(&a.format, "format", "pretty", "How to print: `pretty` or json.")
-	return a
+	return &aclCommand{report: c.reportFlags(fs)}
 }
 
 // metaFlag adds -meta, of commands that print rows.
@@ -36,26 +32,13 @@ func (a *aclCommand) metaFlag(fs *flag.FlagSet) {
 	fs.BoolVar(&a.meta, "meta", false, "Print the hash and the indexes, too.")
 }
 
-// open makes the client, once the flags have been found good.
-func (a *aclCommand) open(args []string) (*client.Client, error) {
-	if err := noArguments(args); err != nil {
-		return nil, err
-	}
-	if a.format != "pretty" && a.format != "json" {
-		return nil, usagef("Invalid format: %s: it must be pretty or json", a.format)
-	}
-	return a.cn.client()
-}
-
 // print prints a value, as JSON or as pretty writes it.
 func (a *aclCommand) print(v any, pretty func(*sheet)) error {
-	if a.format == "json" {
-		return a.console.json(v)
-	}
-	s := &sheet{meta: a.meta}
-	pretty(s)
-	a.console.printf("%s", s.text.String())
-	return nil
+	return a.report.print(v, func() {
+		s := &sheet{meta: a.meta}
+		pretty(s)
+		a.console.printf("%s", s.text.String())
+	})
 }
 
 // send sends a value and reads the answer.

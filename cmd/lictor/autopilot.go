@@ -155,16 +155,9 @@ type autopilotServer struct {
 }
 
 func newAutopilotState(fs *flag.FlagSet, c *console) runFunc {
-	cn := c.clientFlags(fs)
-	format := fs.String("format", "pretty", "The `format` to print in, pretty or json.")
+	r := c.reportFlags(fs)
 	return func(ctx context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
-		if *format != "pretty" && *format != "json" {
-			return usagef("Unknown format: %s", *format)
-		}
-		cl, err := cn.client()
+		cl, err := r.open(args)
 		if err != nil {
 			return err
 		}
@@ -172,22 +165,8 @@ func newAutopilotState(fs *flag.FlagSet, c *console) runFunc {
 		if err := cl.Get(ctx, "/v1/operator/autopilot/state", nil, &s); err != nil {
 			return failf("Error querying Autopilot state: %w", err)
 		}
-		if *format == "json" {
-			return c.json(s)
-		}
-		s.print(c)
-		return nil
+		return r.print(s, func() { s.print(c) })
 	}
-}
-
-// json prints a value, indented.
-func (c *console) json(v any) error {
-	out, err := json.MarshalIndent(v, "", "    ")
-	if err != nil {
-		return err
-	}
-	c.printf("%s\n", out)
-	return nil
 }
 
 func (s autopilotState) print(c *console) {

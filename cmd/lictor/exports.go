@@ -96,17 +96,10 @@ func addConsumers(x *configentry.Exports, service string, peers []string) (chang
 }
 
 func newServicesExported(fs *flag.FlagSet, c *console) runFunc {
-	cn := c.clientFlags(fs)
-	format := fs.String("format", "pretty", "The `format` to print in, pretty or json.")
+	r := c.reportFlags(fs)
 	filter := fs.String("filter", "", "An `expression`, over Service and Consumers.Peers, that the services must fulfil.")
 	return func(ctx context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
-		if *format != "pretty" && *format != "json" {
-			return usagef("Unknown format: %s", *format)
-		}
-		cl, err := cn.client()
+		cl, err := r.open(args)
 		if err != nil {
 			return err
 		}
@@ -118,14 +111,12 @@ func newServicesExported(fs *flag.FlagSet, c *console) runFunc {
 		if err := cl.Get(ctx, "/v1/exported-services", q, &exported); err != nil {
 			return failf("Error reading exported services: %w", err)
 		}
-		if *format == "json" {
-			return c.json(exported)
-		}
-		table := [][]string{{"Service", "Consumer Peers"}}
-		for _, e := range exported {
-			table = append(table, []string{e.Service, strings.Join(e.Consumers.Peers, ", ")})
-		}
-		c.columns(table)
-		return nil
+		return r.print(exported, func() {
+			table := [][]string{{"Service", "Consumer Peers"}}
+			for _, e := range exported {
+				table = append(table, []string{e.Service, strings.Join(e.Consumers.Peers, ", ")})
+			}
+			c.columns(table)
+		})
 	}
 }

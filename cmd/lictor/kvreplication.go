@@ -26,16 +26,9 @@ type replicatedPrefix struct {
 const failingCopy = "failing"
 
 func newKVReplication(fs *flag.FlagSet, c *console) runFunc {
-	cn := c.clientFlags(fs)
-	format := fs.String("format", "pretty", "The `format` to print in, pretty or json.")
+	r := c.reportFlags(fs)
 	return func(ctx context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
-		if *format != "pretty" && *format != "json" {
-			return usagef("Unknown format: %s", *format)
-		}
-		cl, err := cn.client()
+		cl, err := r.open(args)
 		if err != nil {
 			return err
 		}
@@ -43,13 +36,9 @@ func newKVReplication(fs *flag.FlagSet, c *console) runFunc {
 		if err := cl.Get(ctx, "/v1/operator/kv-replication", nil, &status); err != nil {
 			return failf("Error asking for the replication of keys: %w", err)
 		}
-		if *format == "json" {
-			err = c.json(status.Rules)
-		} else {
-			c.tellReplication(status.Rules)
-		}
-		for _, r := range status.Rules {
-			if r.State == failingCopy && err == nil {
+		err = r.print(status.Rules, func() { c.tellReplication(status.Rules) })
+		for _, rule := range status.Rules {
+			if rule.State == failingCopy && err == nil {
 				err = failf("Not all prefixes are copied.")
 			}
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 )
 
@@ -10,16 +9,9 @@ import (
 type opening struct{ Key, Text, Close string }
 
 func newCheckSecurity(fs *flag.FlagSet, c *console) runFunc {
-	cn := c.clientFlags(fs)
-	format := fs.String("format", "pretty", "The `format` to print in, pretty or json.")
+	r := c.reportFlags(fs)
 	return func(ctx context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
-		if *format != "pretty" && *format != "json" {
-			return usagef("-format is %q: it must be pretty or json", *format)
-		}
-		cl, err := cn.client()
+		cl, err := r.open(args)
 		if err != nil {
 			return err
 		}
@@ -27,29 +19,22 @@ func newCheckSecurity(fs *flag.FlagSet, c *console) runFunc {
 		if err := cl.Get(ctx, "/v1/agent/security", nil, &all); err != nil {
 			return failf("Error asking the agent: %w", err)
 		}
-		return c.tellOpenings(all, *format)
+		if err := r.print(all, func() { c.tellOpenings(all) }); err != nil {
+			return err
+		}
+		if len(all) > 0 { // the exit code tells, too
+			return &failure{code: exitError}
+		}
+		return nil
 	}
 }
 
-// tellOpenings prints what is open. The exit code tells whether anything is.
-func (c *console) tellOpenings(all []opening, format string) error {
-	if format == "json" {
-		e := json.NewEncoder(c.out)
-		e.SetIndent("", "    ")
-		if err := e.Encode(all); err != nil {
-			return err
-		}
-	}
+// tellOpenings prints what is open, and what closes it.
+func (c *console) tellOpenings(all []opening) {
 	for _, o := range all {
-		if format == "pretty" {
-			c.printf("%s: %s\n    to close it: %s\n", o.Key, o.Text, o.Close)
-		}
+		c.printf("%s: %s\n    to close it: %s\n", o.Key, o.Text, o.Close)
 	}
-	if len(all) > 0 {
-		return &failure{code: exitError}
-	}
-	if format == "pretty" {
+	if len(all) == 0 {
 		c.printf("Nothing is open that could be closed.\n")
 	}
-	return nil
 }
