@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // overTLS is the configuration of a server whose WAN gossip travels over TLS.
@@ -82,9 +83,19 @@ func TestWANTransportsMix(t *testing.T) {
 		s.eventually("all see all", func() bool { return s.seen() == 3 })
 		s.eventually("everybody has answered a probe of everybody", func() bool { return strings.Count(s.get("/v1/coordinate/datacenters"), `"Coord"`) == 3 })
 	}
-	for _, s := range all {
-		if s.seen() != 3 || strings.Contains(s.log.String(), "Suspect") {
-			t.Errorf("somebody is taken for dead: %s", s.get("/v1/agent/members?wan=1"))
+	// A loaded machine may miss a probe, a way that does not work misses them all.
+	suspicions, since := 0, time.Now()
+	all[0].eventually("some rounds of probes go by without a suspicion", func() bool {
+		n := 0
+		for _, s := range all {
+			n += strings.Count(s.log.String(), "Suspect")
 		}
+		if n > suspicions {
+			suspicions, since = n, time.Now()
+		}
+		return time.Since(since) > 2*time.Second
+	})
+	for _, s := range all {
+		s.eventually("all see all", func() bool { return s.seen() == 3 })
 	}
 }
