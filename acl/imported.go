@@ -80,7 +80,7 @@ func ImportAuthMethod(tx *state.Tx, f consulsnap.Fields) error {
 	if m.Name == "" || AuthMethods.Get(tx, strings.ToLower(m.Name)) != nil {
 		return fmt.Errorf("%w: an auth method without a name of its own: %q", consulsnap.ErrDamaged, m.Name)
 	}
-	if m.Type != "jwt" && m.Type != "kubernetes" {
+	if !slices.Contains([]string{"jwt", "kubernetes", "oidc"}, m.Type) {
 		return consulsnap.ErrNotSupported
 	}
 	AuthMethods.Insert(tx, m)

@@ -11,7 +11,7 @@ import (
 // jwtConfig is the configuration of an auth method of type jwt.
 type jwtConfig struct {
 	claims.Config
-	// Those of the type oidc, which clients send empty.
+	// Those of the type oidc, which clients send empty for the type jwt. Tokens and claims are never logged, verbose or not.
 	OIDCClientID, OIDCClientSecret                 string
 	OIDCScopes, OIDCACRValues, AllowedRedirectURIs []string
 	VerboseOIDCLogging                             bool
@@ -42,9 +42,11 @@ func newJWT(text Document, keys claims.Keys) (verifier, error) {
 }
 
 // names lists what binding rules may name.
-func (v *jwtVerifier) names() []string {
+func (v *jwtVerifier) names() []string { return valueNames(v.mapped) }
+
+func valueNames(mapped map[string]string) []string {
 	var all []string
-	for _, name := range v.mapped {
+	for _, name := range mapped {
 		all = append(all, "value."+name)
 	}
 	return all
@@ -55,9 +57,13 @@ func (v *jwtVerifier) verify(ctx context.Context, bearer string) (*proof, error)
 	if err != nil {
 		return nil, fmt.Errorf("error validating token: %w", err)
 	}
+	return proofOf(proven), nil
+}
+
+func proofOf(proven *claims.Claims) *proof {
 	values := map[string]string{}
 	for name, value := range proven.Value {
 		values["value."+name] = value
 	}
-	return &proof{values, keeper(*proven)}, nil
+	return &proof{values, keeper(*proven)}
 }

@@ -29,7 +29,8 @@ type proof struct {
 	keeps  func(selector string) (bool, error)
 }
 
-// types are the kinds of auth methods, in the order in which messages list them.
+// methodTypes are the types of auth methods as messages list them: those that Consul's list, too. The type oidc, which Consul
+// keeps for its paid edition, is there besides.
 const methodTypes = "[aws-iam jwt kubernetes]"
 
 // verifier makes what checks proofs of a method, or tells what is wrong with its configuration.
@@ -37,6 +38,8 @@ func (s *Authority) verifier(m *AuthMethod) (verifier, error) {
 	switch m.Type {
 	case "jwt":
 		return newJWT(m.Config, s.Keys)
+	case "oidc":
+		return newOIDC(m.Name, m.Config, s.Keys)
 	case "kubernetes":
 		return newKubernetes(m.Config)
 	case "aws-iam":
@@ -93,7 +96,7 @@ func (s *Authority) checkMethod(tx *state.Tx, m *AuthMethod) error {
 			return errMethodType
 		}
 	}
-	if !slices.Contains([]string{"aws-iam", "jwt", "kubernetes"}, m.Type) {
+	if !slices.Contains([]string{"aws-iam", "jwt", "kubernetes", "oidc"}, m.Type) {
 		return refuse("Invalid Auth Method: Type should be one of: %s", methodTypes)
 	}
 	switch {
@@ -293,23 +296,29 @@ func (s *Authority) DeleteBindingRule(ctx context.Context, az Authorizer, q *ByI
 // loginTimeout bounds how long the system that a proof comes from may take.
 const loginTimeout = 15 * time.Second
 
-// Login makes a token for who proves something to an auth method. Nobody needs a token to ask.
-func (s *Authority) Login(ctx context.Context, _ Authorizer, l *Login) (*Token, error) {
+// loginMethod finds the auth method that somebody wants to log in by, and what checks proofs of it.
+func (s *Authority) loginMethod(ctx context.Context, name string) (*AuthMethod, verifier, error) {
 	if !s.Enabled {
-		return nil, ErrDisabled
+		return nil, nil, ErrDisabled
 	}
 	if s.Primary != "" && !s.TokensCopied {
-		return nil, errNoLocal
+		return nil, nil, errNoLocal
 	}
 	tx, err := s.read(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	m := AuthMethods.Get(tx, strings.ToLower(l.AuthMethod))
+	m := AuthMethods.Get(tx, strings.ToLower(name))
 	if m == nil {
-		return nil, errNoMethod(l.AuthMethod)
+		return nil, nil, errNoMethod(name)
 	}
 	v, err := s.verifier(m)
+	return m, v, err
+}
+
+// Login makes a token for who proves something to an auth method. Nobody needs a token to ask.
+func (s *Authority) Login(ctx context.Context, _ Authorizer, l *Login) (*Token, error) {
+	m, v, err := s.loginMethod(ctx, l.AuthMethod)
 	if err != nil {
 		return nil, err
 	}
@@ -319,17 +328,23 @@ func (s *Authority) Login(ctx context.Context, _ Authorizer, l *Login) (*Token, 
 	if err != nil {
 		return nil, refuse("%s", err)
 	}
-	if tx, err = s.read(ctx); err != nil { // that may have taken a while
+	return s.welcome(ctx, m, p, l.Meta)
+}
+
+// welcome makes a token for who has proven something.
+func (s *Authority) welcome(ctx context.Context, m *AuthMethod, p *proof, meta map[string]string) (*Token, error) {
+	tx, err := s.read(ctx)
+	if err != nil {
 		return nil, err
 	}
 	t := Token{AccessorID: newID(), SecretID: newID(), Description: "token created via login", Local: m.TokenLocality != "global",
 		AuthMethod: m.Name, CreateTime: MomentOf(time.Now()), ExpirationTTL: m.MaxTokenTTL}
-	if len(l.Meta) > 0 {
-		meta, err := json.Marshal(l.Meta)
+	if len(meta) > 0 {
+		text, err := json.Marshal(meta)
 		if err != nil {
 			return nil, err
 		}
-		t.Description += ": " + string(meta)
+		t.Description += ": " + string(text)
 	}
 	if t.Grants, err = s.granted(tx, m, p); err != nil {
 		return nil, err

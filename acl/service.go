@@ -31,6 +31,8 @@ var (
 	SetBindingRuleMethod    = rpc.Method[BindingRuleChange, *BindingRule]{Name: "ACL.BindingRuleSet"}
 	DeleteBindingRuleMethod = rpc.Method[ByID, bool]{Name: "ACL.BindingRuleDelete"}
 	LoginMethod             = rpc.Method[Login, *Token]{Name: "ACL.Login"}
+	StartOIDCMethod         = rpc.Method[OIDCStart, *OIDCAddress]{Name: "ACL.OIDCAuthURL", Repeatable: true}
+	FinishOIDCMethod        = rpc.Method[OIDCCallback, *Token]{Name: "ACL.OIDCCallback"}
 	LogoutMethod            = rpc.Method[struct{}, bool]{Name: "ACL.Logout"}
 	ExplainMethod           = rpc.Method[Question, *Explanation]{Name: "ACL.Explain", Anywhere: true, Repeatable: true}
 	ResolveMethod           = rpc.Method[struct{}, *Resolution]{Name: "ACL.Resolve", Anywhere: true, Repeatable: true}

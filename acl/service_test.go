@@ -280,10 +280,14 @@ func (i *issuer) sign(c jwt.MapClaims) string {
 
 func (h *house) method(name, kind string, config any) {
 	h.Helper()
-	text, _ := json.Marshal(config)
-	if _, err := h.SetAuthMethod(h.Context(), h.root, &AuthMethodChange{AuthMethod{Name: name, Type: kind, Config: text}}); err != nil {
+	if _, err := h.SetAuthMethod(h.Context(), h.root, methodChange(name, kind, config)); err != nil {
 		h.Fatal(err)
 	}
+}
+
+func methodChange(name, kind string, config any) *AuthMethodChange {
+	text, _ := json.Marshal(config)
+	return &AuthMethodChange{AuthMethod{Name: name, Type: kind, Config: text}}
 }
 
 func (h *house) rule(method, selector, kind, name string) {

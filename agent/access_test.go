@@ -131,6 +131,8 @@ func visits(session, query string) map[string]struct{ path, body string } {
 		"DELETE /v1/acl/binding-rule/":             {someID, ""},
 		"POST /v1/acl/explain":                     {"", `{"Resource": "key", "Access": "read"}`},
 		"POST /v1/acl/login":                       {"", `{"AuthMethod": "none"}`},
+		"POST /v1/acl/oidc/auth-url":               {"", `{"AuthMethod": "none"}`},
+		"POST /v1/acl/oidc/callback":               {"", `{"AuthMethod": "none"}`},
 		"PUT /v1/agent/token/":                     {"default", `{"Token": "mine"}`},
 		"POST /v1/internal/acl/authorize":          {"", `[{"Resource": "key", "Segment": "mine", "Access": "read"}]`},
 		"PUT /v1/catalog/register":                 {"", `{"Node": "secret-node", "Address": "10.0.0.1"}`},
@@ -205,6 +207,8 @@ var public = map[string]string{
 	"GET /v1/acl/replication":         "it tells nothing but that there is one datacenter",
 	"POST /v1/internal/acl/authorize": "to each its own",
 	"POST /v1/acl/login":              "whoever can prove something",
+	"POST /v1/acl/oidc/auth-url":      "whoever wants to prove something",
+	"POST /v1/acl/oidc/callback":      "whoever can prove something",
 	"POST /v1/acl/logout":             "to each its own",
 	"PUT /v1/acl/bootstrap":           "whoever comes first, once",
 	"GET /v1/acl/token/self":          "to each its own",
@@ -321,8 +325,8 @@ func query[A comparable, R any](q rpc.Query[A, R], args A) (string, trial) {
 
 // publicMethods answer everybody.
 var publicMethods = []string{"Status.Leader", "Status.Peers", "Coordinate.Datacenters", "Catalog.Datacenters", "ConnectCA.Roots", "Servers.Invite", "Operator.LogStats", "Raft.ReadIndex",
-	"AutoConfig.InitialConfiguration",                                                                                        // which asks the token that introduces
-	"ACL.Bootstrap", "ACL.Login", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve", "ACL.ResolveGlobal", "ACL.ReplicationStatus"} // whoever comes first; to each its own
+	"AutoConfig.InitialConfiguration",                                                                                                                               // which asks the token that introduces
+	"ACL.Bootstrap", "ACL.Login", "ACL.OIDCAuthURL", "ACL.OIDCCallback", "ACL.Logout", "ACL.TokenSelf", "ACL.Resolve", "ACL.ResolveGlobal", "ACL.ReplicationStatus"} // whoever comes first; to each its own
 
 // Each method and query asks, in its own service and not only in the HTTP API. If this fails for a new one, its row is
 // missing below, or it does not ask.
@@ -343,6 +347,8 @@ func TestEveryMethodAsks(t *testing.T) {
 	add(method(acl.SetBindingRuleMethod, acl.BindingRuleChange{}))
 	add(method(acl.DeleteBindingRuleMethod, acl.ByID{ID: someID}))
 	add(method(acl.LoginMethod, acl.Login{}))
+	add(method(acl.StartOIDCMethod, acl.OIDCStart{}))
+	add(method(acl.FinishOIDCMethod, acl.OIDCCallback{}))
 	add(method(acl.LogoutMethod, struct{}{}))
 	add(method(acl.ExplainMethod, acl.Question{Resource: "key", Access: "read"}))
 	add(query(acl.SelfQuery, acl.Self{}))

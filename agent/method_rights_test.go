@@ -162,6 +162,8 @@ func (r *realm) demands(t *testing.T) map[string]wired {
 	aclWrite := func(fails string) demand { return demand{rules: mayWrite, narrow: mayRead, fails: fails} }
 	called(d, acl.BootstrapMethod, acl.Bootstrap{}, demand{open: "whoever comes first"})
 	called(d, acl.LoginMethod, acl.Login{AuthMethod: "none"}, demand{open: "whoever can prove something"})
+	called(d, acl.StartOIDCMethod, acl.OIDCStart{AuthMethod: "none"}, demand{open: "whoever wants to prove something"})
+	called(d, acl.FinishOIDCMethod, acl.OIDCCallback{AuthMethod: "none"}, demand{open: "whoever can prove something"})
 	called(d, acl.LogoutMethod, struct{}{}, demand{open: "to each its own"})
 	called(d, acl.ResolveMethod, struct{}{}, demand{open: "to each its own"})
 	called(d, acl.ResolveGlobalMethod, acl.Abroad{Datacenter: "dc2"}, demand{open: "to each its own"})

@@ -53,6 +53,8 @@ func (s *services) methods(r *rpc.Registry[acl.Authorizer]) {
 	rpc.Handle(r, acl.SetBindingRuleMethod, s.acl.SetBindingRule)
 	rpc.Handle(r, acl.DeleteBindingRuleMethod, s.acl.DeleteBindingRule)
 	rpc.Handle(r, acl.LoginMethod, s.acl.Login)
+	rpc.Handle(r, acl.StartOIDCMethod, s.acl.StartOIDC)
+	rpc.Handle(r, acl.FinishOIDCMethod, s.acl.FinishOIDC)
 	rpc.Handle(r, acl.LogoutMethod, s.acl.Logout)
 	rpc.Handle(r, acl.ExplainMethod, s.acl.Explain)
 	rpc.Handle(r, acl.ResolveMethod, s.acl.Resolve)

@@ -149,6 +149,15 @@ func (k *Checker) findKeys(keys Keys) error {
 // Check returns what a token claims if it is valid and all assertions hold of it, with these values for their parameters.
 // It may block while keys are fetched.
 func (k *Checker) Check(ctx context.Context, token string, parameters map[string]string) (*Claims, error) {
+	all, err := k.verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	return k.conclude(all, parameters)
+}
+
+// verify returns all that a valid token claims.
+func (k *Checker) verify(ctx context.Context, token string) (map[string]any, error) {
 	if len(token) > MaxToken {
 		return nil, fmt.Errorf("the token is longer than %d bytes", MaxToken)
 	}
@@ -159,9 +168,11 @@ func (k *Checker) Check(ctx context.Context, token string, parameters map[string
 	if err := k.checkTimes(all, time.Now()); err != nil {
 		return nil, err
 	}
-	if err := k.checkParties(all); err != nil {
-		return nil, err
-	}
+	return all, k.checkParties(all)
+}
+
+// conclude chooses what the mappings name, and returns it if all assertions hold.
+func (k *Checker) conclude(all map[string]any, parameters map[string]string) (*Claims, error) {
 	chosen, err := k.choose(all)
 	if err != nil {
 		return nil, err

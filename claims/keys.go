@@ -68,8 +68,7 @@ func newPlace(c *Config) (place, error) {
 	if c.OIDCDiscoveryURL != "" {
 		p, address, name, caName = place{"", c.OIDCDiscoveryURL, c.OIDCDiscoveryCACert}, c.OIDCDiscoveryURL, "OIDCDiscoveryURL", "OIDCDiscoveryCACert"
 	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if !IsAddress(address) {
 		return p, wrong(name, "%s must be an address that begins with https:// or http://", name)
 	}
 	if _, err := NewClient(p.ca); err != nil {
@@ -82,9 +81,31 @@ func newPlace(c *Config) (place, error) {
 type remote struct {
 	place
 	turn    chan struct{} // is held by who uses what follows
+	about   *description  // of an issuer that describes itself
 	keys    []namedKey
 	fetched time.Time // or tried last; zero: never
 	failed  error     // of the last try
+}
+
+// A description is what an issuer says of itself: OpenID Connect Discovery 1.0, section 3.
+type description struct {
+	Issuer        string   `json:"issuer"`
+	JWKSURI       string   `json:"jwks_uri"`
+	Authorization string   `json:"authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	UserInfo      string   `json:"userinfo_endpoint"`
+	SecretBy      []string `json:"token_endpoint_auth_methods_supported"` // none: client_secret_basic
+}
+
+// loginable tells whether people can log in with a browser there.
+func (d *description) loginable() bool {
+	return d != nil && IsAddress(d.Authorization) && IsAddress(d.Token)
+}
+
+// IsAddress tells whether a text is an address that a browser can be sent to.
+func IsAddress(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 type namedKey struct {
@@ -95,25 +116,48 @@ type namedKey struct {
 func newRemote(p place) *remote { return &remote{place: p, turn: make(chan struct{}, 1)} }
 
 // find gives the keys with an ID, or all where there is no such ID to go by. Who asks while they are fetched waits for that.
-func (r *remote) find(ctx context.Context, id string) ([]crypto.PublicKey, error) {
+func (r *remote) find(ctx context.Context, id string) (found []crypto.PublicKey, err error) {
+	err = r.use(ctx, func() bool {
+		found = r.with(id)
+		return len(found) > 0
+	})
+	return found, err
+}
+
+// describe gives what the issuer says of itself, with the addresses that people and codes are sent to.
+func (r *remote) describe(ctx context.Context) (about *description, err error) {
+	err = r.use(ctx, func() bool {
+		about = r.about
+		return about.loginable()
+	})
+	if err == nil && !about.loginable() {
+		err = errors.New("the issuer does not tell where to log in (authorization_endpoint and token_endpoint)")
+	}
+	return about, err
+}
+
+// use calls a function that takes what it needs of what the issuer publishes, and tells whether it was there. If it was not,
+// or is old, it is fetched first.
+func (r *remote) use(ctx context.Context, take func() bool) error {
 	select {
 	case r.turn <- struct{}{}:
 		defer func() { <-r.turn }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	age := time.Since(r.fetched)
-	if r.fetched.IsZero() || age > keysGood || age > keysAgain && (r.failed != nil || len(r.with(id)) == 0) {
-		r.keys, r.failed = r.fetch(ctx)
+	if r.fetched.IsZero() || age > keysGood || age > keysAgain && (r.failed != nil || !take()) {
+		r.about, r.keys, r.failed = r.fetch(ctx)
 		r.fetched = time.Now()
 		if ctx.Err() != nil {
 			r.fetched = time.Time{} // this tells nothing of the issuer
 		}
 	}
 	if r.failed != nil {
-		return nil, fmt.Errorf("fetch the keys of the issuer: %w", r.failed)
+		return fmt.Errorf("fetch the keys of the issuer: %w", r.failed)
 	}
-	return r.with(id), nil
+	take()
+	return nil
 }
 
 func (r *remote) with(id string) []crypto.PublicKey {
@@ -127,22 +171,19 @@ func (r *remote) with(id string) []crypto.PublicKey {
 }
 
 // fetch reads what the issuer publishes now.
-func (r *remote) fetch(ctx context.Context) ([]namedKey, error) {
+func (r *remote) fetch(ctx context.Context) (about *description, all []namedKey, err error) {
 	c, err := NewClient(r.ca)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	address := r.jwks
 	if r.discovery != "" {
-		var about struct {
-			Issuer  string `json:"issuer"`
-			JWKSURI string `json:"jwks_uri"`
-		}
-		if err := c.Get(ctx, strings.TrimSuffix(r.discovery, "/")+"/.well-known/openid-configuration", &about); err != nil {
-			return nil, err
+		about = &description{}
+		if err := c.Get(ctx, strings.TrimSuffix(r.discovery, "/")+"/.well-known/openid-configuration", about); err != nil {
+			return nil, nil, err
 		}
 		if about.Issuer != r.discovery {
-			return nil, fmt.Errorf("the issuer calls itself %q, not %q", about.Issuer, r.discovery)
+			return nil, nil, fmt.Errorf("the issuer calls itself %q, not %q", about.Issuer, r.discovery)
 		}
 		address = about.JWKSURI
 	}
@@ -150,15 +191,14 @@ func (r *remote) fetch(ctx context.Context) ([]namedKey, error) {
 		Keys []webKey `json:"keys"`
 	}
 	if err := c.Get(ctx, address, &published); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var all []namedKey
 	for _, one := range published.Keys[:min(len(published.Keys), maxKeys)] {
 		if key := one.public(); usable(key) && (one.Use == "" || one.Use == "sig") {
 			all = append(all, namedKey{one.ID, key})
 		}
 	}
-	return all, nil
+	return about, all, nil
 }
 
 // fits tells whether a key is one for an algorithm.

@@ -44,6 +44,18 @@ func (k *Checker) choose(all map[string]any) (*Claims, error) {
 	return chosen, nil
 }
 
+// lacks tells whether a claim that the mappings name is missing.
+func (k *Checker) lacks(all map[string]any) bool {
+	for _, mapping := range []map[string]string{k.config.ClaimMappings, k.config.ListClaimMappings} {
+		for claim := range mapping {
+			if claimAt(all, claim) == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // claimAt finds a claim by its name, or by a JSON pointer, "/a/b"; nil if there is none.
 func claimAt(all map[string]any, name string) any {
 	path, ok := strings.CutPrefix(name, "/")

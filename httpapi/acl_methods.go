@@ -125,13 +125,28 @@ func (s *Server) aclRules(w http.ResponseWriter, r *http.Request) (any, error) {
 	return readList(s, w, r, acl.BindingRulesQuery, acl.ListBindingRules{AuthMethod: parameters(r).Get("authmethod")})
 }
 
-// aclLogin answers POST /v1/acl/login. The token of the request, if there is one, plays no part.
+// aclLogin answers POST /v1/acl/login.
 func (s *Server) aclLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
-	var l acl.Login
-	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&l); err != nil {
+	return byStranger(s, r, acl.LoginMethod)
+}
+
+// aclOIDCStart answers POST /v1/acl/oidc/auth-url.
+func (s *Server) aclOIDCStart(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return byStranger(s, r, acl.StartOIDCMethod)
+}
+
+// aclOIDCCallback answers POST /v1/acl/oidc/callback.
+func (s *Server) aclOIDCCallback(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return byStranger(s, r, acl.FinishOIDCMethod)
+}
+
+// byStranger calls a method of a login with the body. The token of the request, if there is one, plays no part.
+func byStranger[In, Out any](s *Server, r *http.Request, method rpc.Method[In, Out]) (any, error) {
+	var in In
+	if err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&in); err != nil {
 		return nil, badRequest("Failed to decode request body: " + wordDecodeError(err, nil))
 	}
-	return acl.LoginMethod.Call(r.Context(), s.Caller, rpc.Header{Datacenter: header(r).Datacenter}, &l)
+	return method.Call(r.Context(), s.Caller, rpc.Header{Datacenter: header(r).Datacenter}, &in)
 }
 
 // aclLogout answers POST /v1/acl/logout.

@@ -132,6 +132,8 @@ var routes = []route{
 	on("/v1/acl/explain", post, guarded((*Server).aclExplain)),
 	on("/v1/acl/login", post, guarded((*Server).aclLogin)),
 	on("/v1/acl/logout", post, guarded((*Server).aclLogout)),
+	on("/v1/acl/oidc/auth-url", post, guarded((*Server).aclOIDCStart)),
+	on("/v1/acl/oidc/callback", post, guarded((*Server).aclOIDCCallback)),
 	on("/v1/acl/policies", get, guarded((*Server).aclPolicies)),
 	on("/v1/acl/policy", put, guarded((*Server).aclPolicyCreate)),
 	on("/v1/acl/policy/", get, guarded((*Server).aclPolicyRead), put, guarded((*Server).aclPolicyUpdate), del, guarded((*Server).aclPolicyDelete)),

@@ -129,7 +129,7 @@ func newACLMethodCreate(fs *flag.FlagSet, c *console) runFunc {
 	var f methodFlags
 	var m acl.AuthMethod
 	fs.StringVar(&m.Name, "name", "", "The `name` of the new auth method.")
-	fs.StringVar(&m.Type, "type", "", "Its `type`: jwt or kubernetes.")
+	fs.StringVar(&m.Type, "type", "", "Its `type`: jwt, oidc or kubernetes.")
 	f.add(fs)
 	return func(ctx context.Context, args []string) error {
 		if m.Type == "" {

@@ -5,13 +5,11 @@ import (
 	"flag"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
 	"lictor/acl"
 	"lictor/cmd/lictor/client"
-	"lictor/durable"
 )
 
 func newACLTemplateList(fs *flag.FlagSet, c *console) runFunc {
@@ -136,67 +134,6 @@ func (s *sheet) explanation(q *acl.Question, e *acl.Explanation) {
 		s.line("A policy that would allow it:")
 		s.line("%s", e.Needed)
 	}
-}
-
-// loginFlags are the flags of login.
-type loginFlags struct {
-	method, bearerFile, sink, kind string
-	meta                           pairs
-	aws                            map[string]*string
-}
-
-func newLogin(fs *flag.FlagSet, c *console) runFunc {
-	cn := c.clientFlags(fs)
-	f := loginFlags{meta: pairs{}, aws: map[string]*string{}}
-	fs.StringVar(&f.method, "method", "", "The `name` of the auth method to log in with.")
-	fs.StringVar(&f.bearerFile, "bearer-token-file", "", "A `file` that holds the proof.")
-	fs.StringVar(&f.sink, "token-sink-file", "", "The `file` to write the new token to.")
-	fs.StringVar(&f.kind, "type", "", "The `type` of the auth method. It need not be given.")
-	fs.Var(f.meta, "meta", "What to note of the token, `key=value`. May be repeated.")
-	for _, name := range []string{"aws-access-key-id", "aws-region", "aws-secret-access-key", "aws-server-id-header-value", "aws-session-token", "aws-sts-endpoint"} {
-		f.aws[name] = fs.String(name, "", "Of auth methods of type aws-iam, which are not in this version. A `text`.")
-	}
-	auto := fs.Bool("aws-auto-bearer-token", false, "Of auth methods of type aws-iam, which are not in this version.")
-	fs.Bool("aws-include-entity", false, "Of auth methods of type aws-iam, which are not in this version.")
-	return func(ctx context.Context, args []string) error {
-		if err := noArguments(args); err != nil {
-			return err
-		}
-		switch {
-		case f.method == "":
-			return usagef("Missing required '-method' flag")
-		case f.sink == "":
-			return usagef("Missing required '-token-sink-file' flag")
-		case *auto:
-			return failf("-aws-auto-bearer-token: logging in with AWS is not in this version of Lictor yet")
-		case f.bearerFile == "":
-			return usagef("Missing required '-bearer-token-file' flag")
-		}
-		return f.login(ctx, cn)
-	}
-}
-
-func (f *loginFlags) login(ctx context.Context, cn *connection) error {
-	proof, err := os.ReadFile(f.bearerFile)
-	if err != nil {
-		return failf("Error reading bearer token: %w", err)
-	}
-	bearer := strings.TrimSpace(string(proof))
-	if bearer == "" {
-		return failf("No bearer token found in %s", f.bearerFile)
-	}
-	cl, err := cn.client()
-	if err != nil {
-		return err
-	}
-	var made acl.Token
-	if err := send(ctx, cl, http.MethodPost, "/v1/acl/login", acl.Login{AuthMethod: f.method, BearerToken: bearer, Meta: f.meta}, &made); err != nil {
-		return failf("Error logging in: %w", err)
-	}
-	if err := durable.Replace(f.sink, []byte(made.SecretID), 0o600); err != nil {
-		return failf("Error writing token to file sink: %w", err)
-	}
-	return nil
 }
 
 func newLogout(fs *flag.FlagSet, c *console) runFunc {

@@ -96,8 +96,8 @@ func commands() []command {
 		{name: "acl token list", args: "[flags]", about: "List the tokens.", example: "lictor acl token list", new: newACLTokenList},
 		{name: "acl token read", args: "[flags]", about: "Print a token.", example: "lictor acl token read -self", new: newACLTokenRead},
 		{name: "acl token update", args: "[flags]", about: "Change a token.", example: "lictor acl token update -accessor-id=59f86a9b -append-policy-name=db", new: newACLTokenUpdate},
-		{name: "login", args: "[flags]", about: "Get a token by a proof of another system, and write it to a file.",
-			example: "lictor login -method=ci -bearer-token-file=proof.jwt -token-sink-file=token", new: newLogin},
+		{name: "login", args: "[flags]", about: "Get a token by a proof of another system, or by logging in there with a browser, and write it to a file.",
+			example: "lictor login -method=ci -bearer-token-file=proof.jwt -token-sink-file=token\nlictor login -type=oidc -method=people -token-sink-file=token", new: newLogin},
 		{name: "logout", args: "[flags]", about: "Delete the token that lictor login has got.", example: "lictor logout -token-file=token", new: newLogout},
 
 		{name: "catalog", about: "Look into the catalog of nodes and services."},
