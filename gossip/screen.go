@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
+	"github.com/hashicorp/memberlist"
 	"github.com/tinylib/msgp/msgp"
 	"golang.org/x/time/rate"
 )
@@ -56,8 +57,11 @@ const (
 	msgCRC          = 12
 )
 
-// The types of serf's messages that hold others. What is relayed goes on to another member, which screens it for itself.
+// The types of serf's messages that name members, and that hold others. What is relayed goes on to another member, which
+// screens it for itself.
 const (
+	serfLeave            = 0
+	serfJoin             = 1
 	serfQuery            = 4
 	serfQueryResponse    = 5
 	serfConflictResponse = 6
@@ -74,9 +78,13 @@ const (
 const (
 	// maxDepth is how deep messages may be wrapped in each other; memberlist itself wraps three deep.
 	maxDepth = 6
-	// maxUnpacked bounds what one packet unpacks to, maxState what one stream does.
-	maxUnpacked = 1 << 20
+	// maxUnpacked bounds what one packet unpacks to, which was a packet before; maxState what one stream does, and maxRatio
+	// how many times its size that is: names that serf hears of for the first time stay in memory for a while.
+	maxUnpacked = 64 << 10
 	maxState    = 24 << 20
+	maxRatio    = 64
+	// maxName bounds the names of members, in bytes. Serf asks for 128 at most, of who starts with a name of its own.
+	maxName = 1024
 	// maxStateMembers bounds the members in one push/pull.
 	maxStateMembers = 100_000
 	// maxStreamUser bounds user messages over a stream, which serf does not send at all.
@@ -139,11 +147,14 @@ func (w *walk) message(b []byte, depth int) error {
 			return errScreened
 		}
 	case msgAlive:
-		var member struct{ Meta []byte }
+		var member struct {
+			Node string
+			Meta []byte
+		}
 		if err := decode(body, &member); err != nil {
 			return err
 		}
-		return checkNested(member.Meta, tagsMagic)
+		return checkMember(member.Node, member.Meta)
 	case msgAck:
 		var ack struct{ Payload []byte }
 		if err := decode(body, &ack); err != nil {
@@ -152,6 +163,14 @@ func (w *walk) message(b []byte, depth int) error {
 		return checkNested(ack.Payload, pingVersion)
 	}
 	return whole(body)
+}
+
+// checkMember looks at what members state of themselves, which is kept for as long as they are members.
+func checkMember(name string, meta []byte) error {
+	if len(name) > maxName || len(meta) > memberlist.MetaMaxSize {
+		return fmt.Errorf("%w: a member with a name of %d bytes and %d bytes of tags", errScreened, len(name), len(meta))
+	}
+	return checkNested(meta, tagsMagic)
 }
 
 // checkNested looks at a byte that tells a kind, and the value that follows where it tells one of these.
@@ -238,6 +257,15 @@ func inflate(algo uint8, packed []byte, limit int) ([]byte, error) {
 func checkSerf(b []byte) error {
 	switch {
 	case len(b) == 0:
+		return nil
+	case b[0] == serfLeave || b[0] == serfJoin:
+		var intent struct{ Node string }
+		if err := decode(b[1:], &intent); err != nil {
+			return err
+		}
+		if len(intent.Node) > maxName {
+			return fmt.Errorf("%w: a name of %d bytes", errScreened, len(intent.Node))
+		}
 		return nil
 	case b[0] == serfQuery:
 		return checkQuery(b[1:])
@@ -354,7 +382,7 @@ func checkStream(kind byte, in io.Reader) error {
 		if err := newValues(in).decode(&c); err != nil {
 			return err
 		}
-		plain, err := inflate(c.Algo, c.Buf, maxState)
+		plain, err := inflate(c.Algo, c.Buf, min(maxState, max(maxUnpacked, maxRatio*len(c.Buf))))
 		if err != nil {
 			return err
 		}
@@ -410,7 +438,7 @@ func checkPushPull(in io.Reader) error {
 		if err := v.decode(&member); err != nil {
 			return err
 		}
-		if err := checkNested(member.Meta, tagsMagic); err != nil {
+		if err := checkMember(member.Name, member.Meta); err != nil {
 			return err
 		}
 		if len(member.Vsn) != memberVersions || (len(member.Addr) != 4 && len(member.Addr) != 16) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,10 @@ func stateMember(vsn []byte) any {
 	return map[string]any{"Name": "evil", "Addr": []byte{1, 2, 3, 4}, "Port": 1, "Vsn": vsn}
 }
 
+func intent(kind byte, name string) []byte {
+	return message(msgUser, message(kind, map[string]any{"LTime": 1, "Node": name}))
+}
+
 // killers are messages that would end the process, or fill its memory, without the screen.
 func killers() (packets, streams map[string][]byte) {
 	long := []byte{0x81, 0xa1, 'x', 0xc9, 0xf0, 0, 0, 0, 0xff} // {"x": an extension of 4 GB}
@@ -73,6 +78,12 @@ func killers() (packets, streams map[string][]byte) {
 		"wrapped key query":    compound([]byte{msgPing}, compressed(query("_serf_use-key", nil))),
 		"bomb":                 compressed(make([]byte, 8<<20)),
 		"nothing compressed":   compressed(nil),
+		// Each name is kept for five minutes.
+		"long intent to leave":    compressed(intent(serfLeave, strings.Repeat("x", 60000))),
+		"long intent to join":     intent(serfJoin, strings.Repeat("x", maxName+1)),
+		"more than a packet":      compressed(message(msgUser, message(3, map[string]any{"Name": strings.Repeat("x", maxUnpacked)}))),
+		"member with a long name": message(msgAlive, map[string]any{"Node": strings.Repeat("x", maxName+1)}),
+		"member with long tags":   message(msgAlive, map[string]any{"Node": "x", "Meta": make([]byte, memberlist.MetaMaxSize+1)}),
 	}
 	for name, b := range map[string][]byte{
 		"ping": message(msgPing, long), "ack": message(msgAck, long), "suspicion": message(3, long), "tags": message(msgAlive, map[string]any{"Meta": append([]byte{255}, long...)}),
@@ -96,6 +107,8 @@ func killers() (packets, streams map[string][]byte) {
 		"compressed members":  compressed(state(1, 0, stateMember(nil))),
 		"compressed endless":  compressed(message(msgUser, map[string]any{"UserMsgLen": int64(1) << 62})),
 		"compressed nested":   compressed(compressed([]byte{msgPing})),
+		"compressed too well": compressed(append(state(0, 1<<20), message(2, map[string]any{"LeftMembers": []string{strings.Repeat("x", 1<<20)}})[:1<<20]...)),
+		"a long name":         state(1, 0, map[string]any{"Name": strings.Repeat("x", maxName+1), "Addr": []byte{1, 2, 3, 4}, "Vsn": []byte{1, 5, 2, 2, 5, 4}}),
 		"label":               {244, 1, 'x', msgPing},
 		"unknown":             {99, 1, 2, 3},
 		"endless extension":   message(msgPushPull, long),
