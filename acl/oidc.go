@@ -91,8 +91,8 @@ const maxState = 2048
 // logins take no memory.
 type loginState struct {
 	Redirect, Nonce, Verifier string
-	Client                    []byte            // SHA-256 of ClientNonce
-	Until                     int64             // Unix seconds
+	Client                    []byte // SHA-256 of ClientNonce
+	Until                     Moment
 	Meta                      map[string]string `json:",omitempty"`
 }
 
@@ -119,7 +119,7 @@ func (v *oidcVerifier) begin(ctx context.Context, q *OIDCStart) (string, error) 
 	}
 	client := sha256.Sum256([]byte(q.ClientNonce))
 	state := loginState{Redirect: q.RedirectURI, Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(),
-		Client: client[:], Until: time.Now().Add(loginTime).Unix(), Meta: q.Meta}
+		Client: client[:], Until: MomentOf(time.Now().Add(loginTime)), Meta: q.Meta}
 	text, err := json.Marshal(&state)
 	if err != nil {
 		return "", err
@@ -144,7 +144,7 @@ func (v *oidcVerifier) finish(ctx context.Context, q *OIDCCallback) (*proof, map
 		return nil, nil, errState
 	}
 	var state loginState
-	if err := json.Unmarshal(text, &state); err != nil || time.Now().Unix() > state.Until || !slices.Contains(v.redirects, state.Redirect) {
+	if err := json.Unmarshal(text, &state); err != nil || time.Now().After(state.Until.Time()) || !slices.Contains(v.redirects, state.Redirect) {
 		return nil, nil, errState
 	}
 	if client := sha256.Sum256([]byte(q.ClientNonce)); subtle.ConstantTimeCompare(client[:], state.Client) != 1 {

@@ -86,6 +86,13 @@ func (p *porters) take(at netip.AddrPort, conn net.Conn) {
 	}
 }
 
+// count counts the carriers that go on.
+func (c *carriers) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.all)
+}
+
 func (p *porters) count(w way) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,8 +123,8 @@ func TestCarriersCarry(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * carrierIdle)
-		if len(p.all) != 0 {
-			t.Errorf("%d carriers go on with nothing to carry", len(p.all))
+		if n := p.carriers.count(); n != 0 {
+			t.Errorf("%d carriers go on with nothing to carry", n)
 		}
 		if err := p.send(w, []byte("again")); err != nil {
 			t.Fatal(err)
@@ -165,6 +172,8 @@ func TestCarriersDropTheOldest(t *testing.T) {
 			p.send(w, fmt.Append(nil, i))
 		}
 		time.Sleep(time.Second)
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		got := p.got[w.to]
 		if len(got) < maxQueued || len(got) > maxQueued+1 || got[len(got)-1] != "999" {
 			t.Errorf("%d packets came, the last is %q", len(got), got[len(got)-1])

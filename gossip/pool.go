@@ -89,6 +89,11 @@ func (p *Pool) Start() error {
 			return fmt.Errorf("%s gossip: %w", p.cfg.Kind, err)
 		}
 	}
+	before, err := remembered(p.cfg.snapshotPath(), p.cfg.RejoinAfterLeave)
+	if err != nil {
+		return fmt.Errorf("%s gossip: read who was a member: %w", p.cfg.Kind, err)
+	}
+	delete(before, p.cfg.memberName())
 	transport, err := p.openTransport()
 	if err != nil {
 		return fmt.Errorf("%s gossip: %w", p.cfg.Kind, err)
@@ -112,6 +117,9 @@ func (p *Pool) Start() error {
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
 	p.calls.Go(func() { p.insist(ctx, s) })
+	if len(before) > 0 {
+		p.calls.Go(func() { p.rejoin(ctx, s, before) })
+	}
 	if p.keys.ring != nil && p.keys.path != "" {
 		p.calls.Go(func() { p.keys.keep(ctx, p.log) })
 	}

@@ -37,7 +37,8 @@ var owners = map[string]struct {
 	"github.com/miekg/dns":             {[]string{"dnsserver"}, "the rest of the house knows nothing of DNS packets"},
 	"github.com/minio/minio-go":        {[]string{"backup"}, "the rest of the house knows archives, not buckets"},
 	"google.golang.org/grpc":           {[]string{"health"}, "it is there for gRPC health checks only"},
-	"github.com/golang-jwt/jwt":        {[]string{"claims"}, "the rest of the house knows claims"},
+	"github.com/golang-jwt/jwt":        {[]string{"claims", "internal/openid"}, "the rest of the house knows claims"},
+	"golang.org/x/oauth2":              {[]string{"claims"}, "the rest of the house knows claims"},
 	"github.com/spf13/cobra":           {[]string{"cmd/lictor"}, "only the command line has commands"},
 	"github.com/hashicorp/consul":      {nil, "its modules are for tests only"},
 }

@@ -140,7 +140,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	all := jwt.MapClaims{"iss": p.URL, "aud": ClientID, "sub": "alice", "nonce": visit.Get("nonce"),
-		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
+		"iat": jwt.NewNumericDate(time.Now()), "exp": jwt.NewNumericDate(time.Now().Add(time.Minute))}
 	for name, claim := range p.Claims {
 		all[name] = claim
 	}
