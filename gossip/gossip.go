@@ -164,6 +164,14 @@ func (c *Config) snapshotPath() string {
 	return filepath.Join(c.DataDir, "serf", c.Kind.fileName()+".snapshot")
 }
 
+// rosterPath is where the members that are alive are kept, or "".
+func (c *Config) rosterPath() string {
+	if c.DataDir == "" {
+		return ""
+	}
+	return filepath.Join(c.DataDir, "serf", c.Kind.fileName()+".members")
+}
+
 // keyringPath is where the keyring is kept, or "".
 func (c *Config) keyringPath() string {
 	if c.DataDir == "" || c.Encryption.DisableFile {

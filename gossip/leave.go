@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/serf/serf"
@@ -22,7 +23,11 @@ func (p *Pool) Leave(ctx context.Context) error {
 		if alone {
 			p.conf.LeavePropagateDelay = 0 // serf reads it in Leave and nowhere else while members are few
 		}
-		return s.Leave()
+		err := s.Leave()
+		if p.roster.path != "" && !p.cfg.RejoinAfterLeave {
+			err = errors.Join(err, p.roster.forget())
+		}
+		return err
 	})
 }
 

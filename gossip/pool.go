@@ -24,6 +24,7 @@ type Pool struct {
 	log    *slog.Logger
 	keys   *keys
 	guard  *guard
+	roster *roster
 	pace   *pace // belongs to the pump
 	events chan Event
 	users  chan UserEvent
@@ -70,7 +71,7 @@ func New(cfg Config) (*Pool, error) {
 		return nil, err
 	}
 	return &Pool{
-		cfg: cfg, log: log, keys: k, guard: newGuard(&cfg, log),
+		cfg: cfg, log: log, keys: k, guard: newGuard(&cfg, log), roster: newRoster(cfg.rosterPath()),
 		events: make(chan Event), users: make(chan UserEvent), done: make(chan struct{}), joining: make(chan struct{}, 1),
 	}, nil
 }
@@ -89,11 +90,10 @@ func (p *Pool) Start() error {
 			return fmt.Errorf("%s gossip: %w", p.cfg.Kind, err)
 		}
 	}
-	before, err := remembered(p.cfg.snapshotPath(), p.cfg.RejoinAfterLeave)
+	before, err := p.cfg.before()
 	if err != nil {
 		return fmt.Errorf("%s gossip: read who was a member: %w", p.cfg.Kind, err)
 	}
-	delete(before, p.cfg.memberName())
 	transport, err := p.openTransport()
 	if err != nil {
 		return fmt.Errorf("%s gossip: %w", p.cfg.Kind, err)
@@ -117,6 +117,11 @@ func (p *Pool) Start() error {
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
 	p.calls.Go(func() { p.insist(ctx, s) })
+	if p.roster.path != "" {
+		p.calls.Go(func() {
+			p.roster.keep(ctx, s.Members, func(err error) { p.log.Error("members not kept for the next start", "error", err) })
+		})
+	}
 	if len(before) > 0 {
 		p.calls.Go(func() { p.rejoin(ctx, s, before) })
 	}
@@ -153,6 +158,7 @@ func (p *Pool) pump(in <-chan serf.Event, stopped <-chan struct{}) {
 func (p *Pool) seen(e Event) {
 	p.guard.seen(e)
 	p.pace.seen(e)
+	p.roster.note()
 	// Who hears plaintext as well may have met anybody.
 	proved := e.Type == MemberJoin && e.Member.Name != p.cfg.memberName() && !p.cfg.Encryption.AcceptPlaintext
 	if proved {

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -60,4 +61,35 @@ func TestRemembered(t *testing.T) {
 	if _, err := remembered(t.TempDir(), false); err == nil {
 		t.Error("a directory was read")
 	}
+}
+
+// Who joined a quiet cluster and was killed long after remembers it, though serf has not written it down yet; who has left
+// does not.
+func TestQuietMembersAreRemembered(t *testing.T) {
+	dir := t.TempDir()
+	simulate(t, func(s *sim) {
+		s.start(1, nil)
+		start := func() *Pool { return s.start(2, func(c *Config) { c.DataDir = dir }) }
+		s.join(start(), 1)
+		time.Sleep(2 * rosterDelay)
+		before, err := remembered(filepath.Join(dir, "serf", "local.members"), false)
+		if diff := cmp.Diff(map[string]string{"node1": simAddr(1).String(), "node2": simAddr(2).String()}, before); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+		p := s.pools[len(s.pools)-1]
+		s.net.Vanish(simHost(2))
+		p.Stop()
+		if err := os.Remove(filepath.Join(dir, "serf", "local.snapshot")); err != nil { // Stop has written it after all
+			t.Fatal(err)
+		}
+		p = start()
+		s.until(time.Minute, "it has found the other", func() bool { return alive(p) == 2 })
+		if err := p.Leave(context.Background()); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * rosterDelay)
+		if before, err := p.cfg.before(); err != nil || len(before) != 0 {
+			t.Error("who has left remembers", before, err)
+		}
+	})
 }
