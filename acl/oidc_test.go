@@ -74,9 +74,12 @@ func TestLoginByOIDC(t *testing.T) {
 	}
 	// Some providers tell the groups only where they tell all of a user, and want the secret elsewhere.
 	p = openid.New(t)
-	p.UserInfo, p.SecretInBody = map[string]any{"sub": "alice", "groups": "ops", "iss": "ignored"}, true
-	h.method("SSO", "oidc", oidc(p))
-	if made, err = h.browse(t); err != nil || made.ServiceIdentities[0].ServiceName != "of-alice" {
+	p.UserInfo, p.SecretInBody = map[string]any{"sub": "alice", "groups": "ops", "iss": "ignored", "number": int64(9007199254740993)}, true
+	c := oidc(p)
+	c["ClaimMappings"] = map[string]string{"sub": "user", "number": "number"}
+	h.method("SSO", "oidc", c)
+	h.rule("sso", `value.number == "9007199254740993"`, "service", "n-${value.number}")
+	if made, err = h.browse(t); err != nil || len(made.ServiceIdentities) != 2 {
 		t.Errorf("%+v, %v", made, err)
 	}
 	p.UserInfo["sub"] = "bob"

@@ -1,9 +1,11 @@
 package claims
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -138,8 +140,15 @@ func (p *Provider) addUserInfo(ctx context.Context, c *Client, address, accessTo
 		return err
 	}
 	r.Header.Set("Authorization", "Bearer "+accessToken)
+	var text json.RawMessage
 	more := map[string]any{}
-	if err := c.Do(r, &more); err != nil {
+	err = c.Do(r, &text)
+	if err == nil {
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber() // as the claims of tokens are read: numbers keep all their digits
+		err = d.Decode(&more)
+	}
+	if err != nil {
 		return fmt.Errorf("ask for the user's claims: %w", err)
 	}
 	if subject, _ := all["sub"].(string); subject == "" || more["sub"] != subject {
