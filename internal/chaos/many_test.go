@@ -27,8 +27,10 @@ func TestManyAgents(t *testing.T) {
 	var all []*agent
 	begin := time.Now()
 	for i := range 3 + number {
-		more := map[string]any{"retry_join": join, "log_level": "WARN", "ports": map[string]any{"dns": -1, "serf_wan": -1, "grpc": -1,
-			"grpc_tls": -1, "serf_lan": 20000 + i, "http": 30000 + i, "server": 40000 + i}}
+		more := map[string]any{"retry_join": join, "log_level": "WARN",
+			// All agents have one address.
+			"limits": map[string]any{"rpc_max_conns_per_client": 10 * (3 + number)}, "ports": map[string]any{"dns": -1, "serf_wan": -1, "grpc": -1,
+				"grpc_tls": -1, "serf_lan": 20000 + i, "http": 30000 + i, "server": 40000 + i}}
 		named := *h
 		named.name = fmt.Sprintf("c%d", i-2)
 		if i < 3 {
