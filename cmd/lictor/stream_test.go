@@ -28,10 +28,12 @@ type cue struct {
 }
 
 func (c *cue) Write(p []byte) (int, error) {
-	if c.text.Len() == 0 {
+	first := c.text.Len() == 0
+	n, err := c.text.Write(p)
+	if first { // and it is there for who has waited
 		close(c.seen)
 	}
-	return c.text.Write(p)
+	return n, err
 }
 
 // streamingAgent serves a log that goes on until the client has gone, and all else with a short answer.
