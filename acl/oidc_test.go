@@ -1,8 +1,10 @@
 package acl
 
 import (
+	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -207,6 +209,41 @@ func TestOIDCMethodsAreChecked(t *testing.T) {
 	}
 	if u, err := url.Parse(at.AuthURL); err != nil || strings.Contains(at.AuthURL, "client-nonce") || len(u.Query().Get("state")) < 100 || u.Query().Get("client_secret") != "" {
 		t.Errorf("%s, %v", at.AuthURL, err)
+	}
+}
+
+// A claim that is null in the ID token is one that it lacks. No other of its claims is changed by what the user info says.
+func TestNullClaims(t *testing.T) {
+	h, p := newHouse(t), openid.New(t)
+	p.Claims = map[string]any{"groups": nil, "team": "blue"}
+	p.UserInfo = map[string]any{"sub": "alice", "groups": []string{"ops"}, "team": "red"}
+	c := oidc(p)
+	c["ClaimMappings"] = map[string]string{"sub": "user", "/team": "team"}
+	h.method("sso", "oidc", c)
+	h.rule("sso", `"ops" in list.groups`, "service", "${value.team}-of-${value.user}")
+	if made, err := h.browse(t); err != nil || made.ServiceIdentities[0].ServiceName != "blue-of-alice" {
+		t.Errorf("%+v, %v", made, err)
+	}
+}
+
+// The secret and the code go to the provider's endpoint alone, wherever that points.
+func TestCodesAreNotSentOn(t *testing.T) {
+	h, p := newHouse(t), openid.New(t)
+	sent := make(chan string, 1)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		sent <- string(body)
+	}))
+	defer elsewhere.Close()
+	p.SecretInBody, p.Moved = true, elsewhere.URL
+	h.method("sso", "oidc", oidc(p))
+	if made, err := h.browse(t); err == nil || !strings.Contains(err.Error(), "307") {
+		t.Errorf("%v, %v", made, err)
+	}
+	select {
+	case body := <-sent:
+		t.Errorf("sent on: %s", body)
+	default:
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 type ProviderConfig struct {
 	ClientID, ClientSecret string
 	Scopes                 []string // besides openid
-	ACRValues              []string // how people have to have been authenticated, the best first
+	ACRValues              []string // how people are asked to authenticate, the best first. Only the claim acr tells how they did
 }
 
 // A Provider is an issuer at which people log in with a browser: the authorization code flow of OpenID Connect Core 1.0,
@@ -90,7 +90,9 @@ func (p *Provider) Redeem(ctx context.Context, v Visit, code string) (*Claims, e
 	if err != nil {
 		return nil, err
 	}
-	granted, err := p.client(about, v).Exchange(context.WithValue(ctx, oauth2.HTTPClient, c.http), code, oauth2.VerifierOption(v.Verifier))
+	here := *c.http
+	here.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the secret goes nowhere else
+	granted, err := p.client(about, v).Exchange(context.WithValue(ctx, oauth2.HTTPClient, &here), code, oauth2.VerifierOption(v.Verifier))
 	var refused *oauth2.RetrieveError
 	if errors.As(err, &refused) { // whose text has the whole answer
 		return nil, fmt.Errorf("the provider does not redeem the code: %s", cmp.Or(refused.ErrorDescription, refused.ErrorCode, refused.Response.Status))
@@ -155,7 +157,7 @@ func (p *Provider) addUserInfo(ctx context.Context, c *Client, address, accessTo
 		return errors.New("the user's claims are of another subject (sub)")
 	}
 	for name, claim := range more {
-		if _, known := all[name]; !known {
+		if all[name] == nil {
 			all[name] = claim
 		}
 	}

@@ -32,6 +32,7 @@ type Provider struct {
 	UserInfo     map[string]any          // of the endpoint of that name
 	Forge        func(all jwt.MapClaims) // changes the ID token
 	SecretInBody bool                    // the secret has to come there
+	Moved        string                  // where the endpoint for codes sends on to, if it does
 
 	key    *ecdsa.PrivateKey
 	mu     sync.Mutex // guards what follows
@@ -114,6 +115,10 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 
 // token redeems a code, once.
 func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
+	if p.Moved != "" {
+		http.Redirect(w, r, p.Moved, http.StatusTemporaryRedirect)
+		return
+	}
 	id, secret, basic := r.BasicAuth()
 	id, _ = url.QueryUnescape(id)
 	secret, _ = url.QueryUnescape(secret)
