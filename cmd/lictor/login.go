@@ -80,17 +80,31 @@ func (f *loginFlags) login(ctx context.Context, cn *connection) error {
 	if err != nil {
 		return err
 	}
-	return f.obtain(ctx, cl, "/v1/acl/login", acl.Login{AuthMethod: f.method, BearerToken: bearer, Meta: f.meta})
+	return f.obtain(ctx, cn, cl, "/v1/acl/login", acl.Login{AuthMethod: f.method, BearerToken: bearer, Meta: f.meta})
 }
 
 // obtain asks for a token, and writes it to the file.
-func (f *loginFlags) obtain(ctx context.Context, cl *client.Client, path string, proof any) error {
+func (f *loginFlags) obtain(ctx context.Context, cn *connection, cl *client.Client, path string, proof any) error {
 	var made acl.Token
 	if err := send(ctx, cl, http.MethodPost, path, proof, &made); err != nil {
 		return failf("Error logging in: %w", err)
 	}
 	if err := durable.Replace(f.sink, []byte(made.SecretID), 0o600); err != nil {
-		return failf("Error writing token to file sink: %w", err)
+		return errors.Join(failf("Error writing token to file sink: %w", err), cn.logout(ctx, made.SecretID))
+	}
+	return nil
+}
+
+// logout removes a token that nobody has got.
+func (cn *connection) logout(ctx context.Context, token string) error {
+	as := *cn
+	as.token = optional[string]{token, true}
+	cl, err := as.client()
+	if err == nil {
+		err = cl.Call(ctx, client.Request{Method: http.MethodPost, Path: "/v1/acl/logout"}, nil)
+	}
+	if err != nil {
+		return failf("Error destroying the token that was made: %w", err)
 	}
 	return nil
 }
@@ -132,8 +146,8 @@ func (f *loginFlags) browse(ctx context.Context, c *console, cn *connection) err
 		return errors.Join(failf("Error logging in: %w", err), listener.Close())
 	}
 	u, err := url.Parse(there.AuthURL)
-	if err != nil {
-		return errors.Join(failf("Error logging in: %w", err), listener.Close())
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Query().Get("state") == "" {
+		return errors.Join(failf("Error logging in: %q is no address to log in at", there.AuthURL), listener.Close())
 	}
 	home := &homecoming{state: u.Query().Get("state"), came: make(chan visitor, 1)}
 	server := &http.Server{Handler: home, ReadHeaderTimeout: 10 * time.Second}
@@ -156,7 +170,7 @@ func (f *loginFlags) browse(ctx context.Context, c *console, cn *connection) err
 		return failf("Error logging in: %w", v.err)
 	}
 	back := acl.OIDCCallback{AuthMethod: f.method, State: home.state, Code: v.code, ClientNonce: nonce}
-	return f.obtain(ctx, cl, "/v1/acl/oidc/callback", back)
+	return f.obtain(ctx, cn, cl, "/v1/acl/oidc/callback", back)
 }
 
 // ServeHTTP takes in the browser. Whoever else finds the port, or the page of another site, does not know the state.

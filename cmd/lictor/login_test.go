@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"lictor/acl"
 	"lictor/internal/openid"
 )
 
@@ -133,6 +135,51 @@ func TestLoginWithABrowser(t *testing.T) {
 		if got := login(line...).ended(); !strings.HasPrefix(got, "1 ") || !strings.Contains(got, says) {
 			t.Errorf("%v: %s", line, got)
 		}
+	}
+}
+
+// A token that cannot be kept is not left behind.
+func TestLoginThatCannotBeKept(t *testing.T) {
+	made, asked := acl.Token{SecretID: "made"}, make(chan string, 3)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path + " " + r.Header.Get("X-Consul-Token")
+		_ = json.NewEncoder(w).Encode(&made)
+	}))
+	defer server.Close()
+	proof := filepath.Join(t.TempDir(), "proof")
+	if err := os.WriteFile(proof, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := begin(server.URL, "login", "-method=m", "-token=mine", "-bearer-token-file="+proof, "-token-sink-file="+filepath.Join(proof, "none")).ended()
+	if !strings.HasPrefix(got, "1 ") || !strings.Contains(got, "Error writing token to file sink") {
+		t.Error(got)
+	}
+	close(asked)
+	for _, want := range []string{"/v1/acl/login mine", "/v1/acl/logout made"} {
+		if got := <-asked; got != want {
+			t.Errorf("asked for %q, not %q", got, want)
+		}
+	}
+}
+
+// What an agent wants to be shown to the user is an address for a browser, and what comes back is known by its state.
+func TestLoginAtNoAddress(t *testing.T) {
+	for _, odd := range []string{"file:///etc/passwd?state=x", "-option", "javascript:x?state=x", "https://login.example.com/?client_id=x", ""} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(acl.OIDCAddress{AuthURL: odd})
+		}))
+		j := begin(server.URL, "login", "-type=oidc", "-method=m", "-token-sink-file=x", "-oidc-callback-listen-addr=127.0.0.1:0")
+		select {
+		case code := <-j.code:
+			if says := j.stderr.String(); code != 1 || !strings.Contains(says, "no address to log in at") {
+				t.Errorf("%s: %d %s", odd, code, says)
+			}
+		case <-j.stdout.seen:
+			t.Errorf("%s: the user is sent there", odd)
+			j.signals <- os.Interrupt
+			<-j.code
+		}
+		server.Close()
 	}
 }
 
